@@ -1,0 +1,1 @@
+"""The service that enqueues recurring horsies tasks, exactly once."""

@@ -1,0 +1,1 @@
+"""The runtime that claims and executes horsies tasks."""
