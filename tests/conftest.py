@@ -1,0 +1,3 @@
+"""Fixtures for the whole suite; each has its own module in `tests/fixtures`."""
+
+pytest_plugins = ("tests.fixtures.database", "tests.fixtures.server")
