@@ -34,7 +34,8 @@ class BrokerOperationError:
     Attributes:
         code: What the broker was doing.
         message: What went wrong.
-        retryable: The connection was lost or refused, or the pool had none to give: the same call may work later.
+        retryable: The connection was lost or refused, or the pool had none to give; the same call may work
+            later.
         exception: The cause, if an exception was it.
     """
 

@@ -4,7 +4,7 @@ import inspect
 from asyncio import CancelledError
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterator
 from functools import wraps
-from typing import Any, Literal, Never, NoReturn, final
+from typing import Any, Literal, Never, NoReturn, cast, final
 
 from typing_extensions import TypeIs
 
@@ -78,7 +78,7 @@ class Ok[T]:
         """The value."""
         return self._value
 
-    def unwrap_or_else(self, function: object) -> T:
+    def unwrap_or_else(self, function: Callable[[Any], object]) -> T:
         """The value."""
         return self._value
 
@@ -94,7 +94,7 @@ class Ok[T]:
         """`Ok` of the awaited value."""
         return Ok(await function(self._value))
 
-    def map_err(self, function: object) -> "Ok[T]":
+    def map_err(self, function: Callable[[Any], object]) -> "Ok[T]":
         """Itself."""
         return self
 
@@ -102,7 +102,7 @@ class Ok[T]:
         """The function's value."""
         return function(self._value)
 
-    def map_or_else[U](self, default: object, function: Callable[[T], U]) -> U:
+    def map_or_else[U](self, default: Callable[[], object], function: Callable[[T], U]) -> U:
         """The function's value."""
         return function(self._value)
 
@@ -116,7 +116,7 @@ class Ok[T]:
         """The result the function returns, awaited."""
         return await function(self._value)
 
-    def or_else(self, function: object) -> "Ok[T]":
+    def or_else(self, function: Callable[[Any], object]) -> "Ok[T]":
         """Itself."""
         return self
 
@@ -125,7 +125,7 @@ class Ok[T]:
         function(self._value)
         return self
 
-    def inspect_err(self, function: object) -> "Ok[T]":
+    def inspect_err(self, function: Callable[[Any], object]) -> "Ok[T]":
         """Itself."""
         return self
 
@@ -133,7 +133,7 @@ class Ok[T]:
         yield self._value
 
     def __eq__(self, other: object) -> bool:
-        return self._value == other.ok_value if isinstance(other, Ok) else NotImplemented
+        return bool(self._value == cast("Ok[object]", other)._value) if type(other) is Ok else NotImplemented
 
     def __hash__(self) -> int:
         return hash((Ok, self._value))
@@ -211,11 +211,11 @@ class Err[E]:
         """Raise the exception made of the error."""
         raise exception(self._value)
 
-    def map(self, function: object) -> "Err[E]":
+    def map(self, function: Callable[[Any], object]) -> "Err[E]":
         """Itself."""
         return self
 
-    async def map_async(self, function: object) -> "Err[E]":
+    async def map_async(self, function: Callable[[Any], object]) -> "Err[E]":
         """Itself."""
         return self
 
@@ -223,19 +223,19 @@ class Err[E]:
         """`Err` of the function's value."""
         return Err(function(self._value))
 
-    def map_or[D](self, default: D, function: object) -> D:
+    def map_or[D](self, default: D, function: Callable[[Any], object]) -> D:
         """The default."""
         return default
 
-    def map_or_else[D](self, default: Callable[[], D], function: object) -> D:
+    def map_or_else[D](self, default: Callable[[], D], function: Callable[[Any], object]) -> D:
         """The value of the default function."""
         return default()
 
-    def and_then(self, function: object) -> "Err[E]":
+    def and_then(self, function: Callable[[Any], object]) -> "Err[E]":
         """Itself."""
         return self
 
-    async def and_then_async(self, function: object) -> "Err[E]":
+    async def and_then_async(self, function: Callable[[Any], object]) -> "Err[E]":
         """Itself."""
         return self
 
@@ -243,7 +243,7 @@ class Err[E]:
         """The result the function returns."""
         return function(self._value)
 
-    def inspect(self, function: object) -> "Err[E]":
+    def inspect(self, function: Callable[[Any], object]) -> "Err[E]":
         """Itself."""
         return self
 
@@ -259,7 +259,9 @@ class Err[E]:
         yield  # pyright: ignore[reportUnreachable]
 
     def __eq__(self, other: object) -> bool:
-        return self._value == other.err_value if isinstance(other, Err) else NotImplemented
+        return (
+            bool(self._value == cast("Err[object]", other)._value) if type(other) is Err else NotImplemented
+        )
 
     def __hash__(self) -> int:
         return hash((Err, self._value))

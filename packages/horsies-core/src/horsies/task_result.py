@@ -3,7 +3,7 @@
 import traceback
 from collections.abc import Callable
 from enum import Enum
-from typing import Annotated, Any, Never, cast, final, overload
+from typing import Annotated, Any, cast, final, overload
 
 from pydantic import BaseModel, ConfigDict, PlainSerializer, PlainValidator
 
@@ -13,6 +13,8 @@ from horsies.state import WorkflowStatus
 BUILTIN_CODE_KEY = "__builtin_task_code__"
 """The only key of the dict that stands for a built-in code in dumps and on the wire."""
 
+_ABSENT: Any = object()
+
 
 def _load_error_code(value: object) -> BuiltInTaskCode | str | None:
     if value is None or isinstance(value, BuiltInTaskCode):
@@ -20,18 +22,22 @@ def _load_error_code(value: object) -> BuiltInTaskCode | str | None:
     if isinstance(value, dict):
         return _load_builtin_code(cast("dict[object, object]", value))
     if isinstance(value, Enum):
-        kind = type(value).__name__
+        kind = _kind(value)
         raise ValueError(
             f"pass the plain string {value.value!r} as error_code, not the member {kind}.{value.name}"
         )
     if not isinstance(value, str):
-        raise ValueError(f"error_code must be a str or a built-in code, not {type(value).__name__}")
+        raise ValueError(f"error_code must be a str or a built-in code, not {_kind(value)}")
     builtin = BUILTIN_CODE_REGISTRY.get(value)
     if builtin is not None:
         raise ValueError(
             f"{value!r} is a code of the library: pass the member {type(builtin).__name__}.{builtin.name}"
         )
     return value
+
+
+def _kind(value: object) -> str:
+    return type(value).__name__
 
 
 def _load_builtin_code(value: dict[object, object]) -> BuiltInTaskCode:
@@ -51,9 +57,11 @@ def _dump_error_code(value: BuiltInTaskCode | str | None) -> dict[str, str] | st
 def _load_exception(value: object) -> BaseException | dict[str, Any] | None:
     if value is None or isinstance(value, BaseException):
         return value
-    if isinstance(value, dict) and all(isinstance(key, str) for key in cast("dict[object, object]", value)):
-        return cast("dict[str, Any]", value)
-    raise ValueError(f"exception must be an exception or its flattened dict, not {type(value).__name__}")
+    if isinstance(value, dict):
+        flat = cast("dict[object, object]", value)
+        if all(isinstance(key, str) for key in flat):
+            return cast("dict[str, Any]", flat)
+    raise ValueError("exception must be an exception or its flattened dict with text keys")
 
 
 def _dump_exception(value: BaseException | dict[str, Any] | None) -> dict[str, Any] | None:
@@ -143,16 +151,16 @@ class TaskResult[T, E]:
     def __init__(self, *, ok: T) -> None: ...
     @overload
     def __init__(self, *, err: E) -> None: ...
-    def __init__(self, **outcome: Any) -> None:
-        if len(outcome) != 1:
+    def __init__(self, *, ok: Any = _ABSENT, err: Any = _ABSENT) -> None:
+        if (ok is _ABSENT) == (err is _ABSENT):
             raise ValueError("TaskResult needs exactly one of ok= and err=")
-        if "ok" in outcome:
-            self._ok = outcome["ok"]
+        if err is _ABSENT:
+            self._ok = ok
             self._err = None
             self._is_err = False
         else:
             self._ok = None
-            self._err = outcome["err"]
+            self._err = err
             self._is_err = True
 
     def is_ok(self) -> bool:
@@ -216,8 +224,6 @@ class TaskResult[T, E]:
             return NotImplemented
         that = cast("TaskResult[object, object]", other)
         return self._is_err == that._is_err and self._ok == that._ok and self._err == that._err
-
-    __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         return f"TaskResult(err={self._err!r})" if self._is_err else f"TaskResult(ok={self._ok!r})"

@@ -1,4 +1,4 @@
-"""The task codes that horsies itself produces, in four families. Their values are reserved for the library."""
+"""The task codes that horsies itself produces, in four families. Their values are reserved."""
 
 from collections.abc import Mapping
 from enum import StrEnum

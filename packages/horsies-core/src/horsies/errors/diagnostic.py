@@ -10,6 +10,7 @@ HorsiesError
 └── MultipleValidationErrors (in `report`)
 """
 
+import inspect
 import linecache
 import os
 import re
@@ -172,7 +173,7 @@ def colors_wanted() -> bool:
 
 
 def _nearest_user_location() -> SourceLocation | None:
-    frame: FrameType | None = sys._getframe(2)
+    frame: FrameType | None = inspect.currentframe()
     while frame is not None:
         file = frame.f_code.co_filename
         is_user = _user_file.get(file)
@@ -185,7 +186,7 @@ def _nearest_user_location() -> SourceLocation | None:
 
 
 def _is_user_code(file: str, frame: FrameType) -> bool:
-    if file.startswith("<") or file.startswith(_STANDARD_LIBRARY) or any(part in file for part in _INSTALLED):
+    if file.startswith(("<", _STANDARD_LIBRARY)) or any(part in file for part in _INSTALLED):
         return False
     # Under `python -m` the name is __main__, and only the import spec tells where the module belongs.
     spec = frame.f_globals.get("__spec__")

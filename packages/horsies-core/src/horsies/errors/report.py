@@ -44,7 +44,7 @@ class ValidationReport:
         return "\n".join([*(error.format_rust_style(colors) for error in self.errors), "", total])
 
 
-class MultipleValidationErrors(HorsiesError):
+class MultipleValidationErrors(HorsiesError):  # noqa: N818  (the public name is part of the contract)
     """A validation pass found two or more errors; `report` holds them."""
 
     def __init__(self, report: ValidationReport) -> None:
