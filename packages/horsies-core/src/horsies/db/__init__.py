@@ -1,0 +1,1 @@
+"""Connections, and what runs on them: pools, the listener, the two drivers of operations, migrations."""
