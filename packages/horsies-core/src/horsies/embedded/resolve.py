@@ -15,8 +15,7 @@ _held: dict[Path | None, Callable[[], str]] = {}
 
 
 def resolve_database_url(url: str) -> str:
-    """The URL to connect to: `embedded:` forms start or join a private server, others are returned as they
-    are.
+    """The URL to connect to: `embedded:` forms start or join a private server, others stay as they are.
 
     `embedded:` means the user's state directory, `embedded:///absolute/dir` that directory. The server is
     held until this process ends.

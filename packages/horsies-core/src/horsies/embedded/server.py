@@ -33,8 +33,7 @@ _ENOUGH_MEMORY = 1 << 30
 
 
 class EmbeddedServer:
-    """A private PostgreSQL server in a directory, on 127.0.0.1, shared by all processes that name the
-    directory.
+    """A private PostgreSQL server in a directory, on 127.0.0.1, for all processes that name the directory.
 
     As a context manager it holds the server for the time of the block; `start` and `stop` do the same by
     hand. The server ends with the last process that holds it, also when that process is killed.
@@ -260,7 +259,7 @@ class EmbeddedServer:
             )
 
     def _await_ready(self, lifetime: int, started_here: bool) -> bool:
-        """False: the supervisor ended before its server was ready; one started elsewhere may have been ending."""
+        """False: the supervisor ended without a ready server (one started elsewhere may have been ending)."""
         state_file = self.directory / "server.json"
         deadline = time.monotonic() + _READY_SECONDS
         while time.monotonic() < deadline:
