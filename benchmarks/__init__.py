@@ -1,0 +1,1 @@
+"""Benchmarks: horsies, raw PostgreSQL floors and other task queues, side by side in one run."""
