@@ -1,7 +1,5 @@
 """`Ok` and `Err`: the outcome of a call as a value, for everything that is not a task's own result."""
 
-import inspect
-from asyncio import CancelledError
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterator
 from functools import wraps
 from typing import Any, Literal, Never, NoReturn, cast, final
@@ -309,7 +307,7 @@ def do[T, E](generator: Generator[Result[T, E], None, None]) -> Result[T, E]:
         TypeError: An async generator was given; `do_async` takes those.
         ValueError: The generator ended without a value.
     """
-    if inspect.isasyncgen(generator):
+    if isinstance(generator, AsyncGenerator):
         raise TypeError("do() got an async generator; await do_async() instead")
     try:
         for result in generator:
@@ -358,9 +356,9 @@ def as_result[**P, T, X: BaseException](
         def call(*args: P.args, **kwargs: P.kwargs) -> Result[T, X]:
             try:
                 return Ok(function(*args, **kwargs))
-            except (KeyboardInterrupt, CancelledError):
-                raise
             except exceptions as error:
+                if _always_propagates(error):
+                    raise
                 return Err(error)
 
         return call
@@ -383,14 +381,23 @@ def as_async_result[**P, T, X: BaseException](
         async def call(*args: P.args, **kwargs: P.kwargs) -> Result[T, X]:
             try:
                 return Ok(await function(*args, **kwargs))
-            except (KeyboardInterrupt, CancelledError):
-                raise
             except exceptions as error:
+                if _always_propagates(error):
+                    raise
                 return Err(error)
 
         return call
 
     return decorate
+
+
+def _always_propagates(error: BaseException) -> bool:
+    if isinstance(error, Exception):
+        return False
+    # Imported here: asyncio costs tens of milliseconds at start, and this line is next to never reached.
+    from asyncio import CancelledError
+
+    return isinstance(error, (KeyboardInterrupt, CancelledError))
 
 
 def _check_exception_types(decorator: str, exceptions: tuple[object, ...]) -> None:

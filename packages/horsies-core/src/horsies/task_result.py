@@ -225,6 +225,9 @@ class TaskResult[T, E]:
         that = cast("TaskResult[object, object]", other)
         return self._is_err == that._is_err and self._ok == that._ok and self._err == that._err
 
+    def __hash__(self) -> int:
+        return hash((TaskResult, self._is_err, self._ok, self._err))
+
     def __repr__(self) -> str:
         return f"TaskResult(err={self._err!r})" if self._is_err else f"TaskResult(ok={self._ok!r})"
 
