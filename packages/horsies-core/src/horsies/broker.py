@@ -1,0 +1,141 @@
+"""The broker: one process's way to the database. It opens nothing until it is used and belongs to one process."""
+
+import asyncio
+import threading
+from datetime import datetime
+from typing import Any
+
+import psycopg
+
+from horsies.channels import queue_channel
+from horsies.config.broker import PostgresConfig
+from horsies.db import migrate
+from horsies.db.async_pool import AsyncPools
+from horsies.db.connect import connect
+from horsies.db.drive import AsyncDriver, Driver, drive_on, drive_on_async
+from horsies.db.effects import Op
+from horsies.db.listener import Listener
+from horsies.db.pool import ConnectionPool, PoolSettings
+from horsies.embedded import resolve_database_url
+from horsies.sql import Statements
+
+
+class Broker:
+    """Runs operations on the configured database, after making sure once that its schema can be used."""
+
+    def __init__(self, config: PostgresConfig, *, run_schema_migrations: bool = True) -> None:
+        self.config = config
+        self.schema = config.schema_name
+        self.statements = Statements(config.schema_name)
+        self.now: datetime | None = None
+        """The time that this process's statements take for now; None, outside tests, is the database's clock."""
+        self._may_migrate = run_schema_migrations
+        self._lock = threading.Lock()
+        self._driver: Driver | None = None
+        self._pool: ConnectionPool | None = None
+        self._async_pools: AsyncPools | None = None
+        self._listener: Listener | None = None
+
+    # -- operations ---------------------------------------------------------------------------------------------------
+
+    def run[R](self, op: Op[R]) -> R:
+        """The operation's result.
+
+        Raises:
+            psycopg.Error: the database refused or did not answer; PoolTimeout among them.
+            SchemaError: the stored schema cannot be used.
+        """
+        driver = self._driver
+        return (driver or self._open()).run(op)
+
+    async def run_async[R](self, op: Op[R]) -> R:
+        """As `run`, in the running event loop."""
+        if self._driver is None:
+            # Once in a process's life; the probe and the migrations exist in blocking form only.
+            await asyncio.to_thread(self._open)
+        assert self._async_pools is not None and self._listener is not None
+        return await AsyncDriver(self.statements, self._async_pools.current(), self._listener).run(op)
+
+    def run_on[R](self, connection: psycopg.Connection[Any], op: Op[R]) -> R:
+        """The operation inside the transaction of the caller's connection."""
+        return drive_on(connection, self.statements, op)
+
+    async def run_on_async[R](self, connection: psycopg.AsyncConnection[Any], op: Op[R]) -> R:
+        """As `run_on` for an async connection."""
+        return await drive_on_async(connection, self.statements, op)
+
+    def queue_channel(self, queue: str) -> str:
+        """The channel that wakes the workers of a queue."""
+        return queue_channel(self.schema, queue)
+
+    # -- connections --------------------------------------------------------------------------------------------------
+
+    def conninfo(self, *, session: bool = False, application_name: str = "horsies") -> str:
+        """Connection string, password included; `session` for the one that does not go through a pooler."""
+        url = resolve_database_url(self.config.connection_url(session=session))
+        return self.config.conninfo(url, session=session, application_name=application_name)
+
+    @property
+    def prepares(self) -> bool:
+        """Whether statements may be prepared on the ordinary connections (D-002)."""
+        return not self.config.pgbouncer_transaction_mode
+
+    def ensure_schema(self) -> migrate.SchemaStatus:
+        """Probe the schema; create or upgrade it where that is allowed (D-060 to D-062).
+
+        Raises:
+            psycopg.Error: the database refused or did not answer.
+            SchemaError: it cannot be used as it is.
+        """
+        connection = self._connect_session()
+        try:
+            if self._may_migrate:
+                return migrate.apply_migrations(connection, self.schema)
+            status = migrate.probe(connection, self.statements)
+        finally:
+            connection.close()
+        if status.state is not migrate.SchemaState.MATCH:
+            raise migrate.unusable(status, self.schema)
+        return status
+
+    def close(self) -> None:
+        """Close all connections and end the listener; the broker opens them again when it is used again."""
+        with self._lock:
+            listener, pool, pools = self._listener, self._pool, self._async_pools
+            self._driver = self._listener = self._pool = self._async_pools = None
+        if listener is not None:
+            listener.close()
+        if pool is not None:
+            pool.close()
+        if pools is not None:
+            pools.close()
+
+    async def close_async(self) -> None:
+        """As `close`."""
+        await asyncio.to_thread(self.close)
+
+    def _open(self) -> Driver:
+        with self._lock:
+            if self._driver is None:
+                self.ensure_schema()
+                settings = self._pool_settings()
+                self._pool = ConnectionPool(settings)
+                self._async_pools = AsyncPools(settings)
+                self._listener = Listener(self._connect_session)
+                self._driver = Driver(self.statements, self._pool, self._listener)
+            return self._driver
+
+    def _pool_settings(self) -> PoolSettings:
+        config = self.config
+        return PoolSettings(
+            conninfo=self.conninfo(),
+            max_size=config.pool_size + config.max_overflow,
+            keep=config.pool_size,
+            timeout=float(config.pool_timeout),
+            recycle=float(config.pool_recycle),
+            pre_ping=config.pool_pre_ping,
+            prepare=self.prepares,
+        )
+
+    def _connect_session(self) -> psycopg.Connection[Any]:
+        return connect(self.conninfo(session=True), timeout=float(self.config.pool_timeout), prepare=False)

@@ -1,0 +1,172 @@
+"""The two drivers of operations: one blocks, one awaits. Each `Run` borrows a pooled connection for one statement; an
+operation that waits holds none.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Protocol, assert_never
+
+import psycopg
+from psycopg.rows import tuple_row
+
+from horsies.db.async_pool import AsyncConnectionPool
+from horsies.db.effects import Effect, Listen, Op, Run, Wait
+from horsies.db.listener import Listener, Subscription
+from horsies.db.pool import ConnectionPool
+
+LISTEN_READY_S = 1.0
+"""How long an operation waits for its subscription to be in force before it goes on by polling."""
+
+
+class StatementSource(Protocol):
+    """Where drivers look statements up."""
+
+    def __getitem__(self, name: str) -> bytes:
+        """The statement of that name."""
+        ...
+
+
+class Driver:
+    """Runs operations behind blocking calls."""
+
+    def __init__(self, statements: StatementSource, pool: ConnectionPool, listener: Listener) -> None:
+        self._statements = statements
+        self._pool = pool
+        self._listener = listener
+
+    def run[R](self, op: Op[R]) -> R:
+        """The operation's result; what the database raises is thrown into the operation first."""
+        try:
+            effect = next(op)
+            while True:
+                try:
+                    answer = self._perform(effect)
+                except psycopg.Error as error:
+                    effect = op.throw(error)
+                else:
+                    effect = op.send(answer)
+        except StopIteration as stop:
+            result: R = stop.value
+            return result
+        finally:
+            op.close()
+
+    def _perform(self, effect: Effect) -> Any:
+        match effect:
+            case Run(name, params):
+                connection = self._pool.acquire()
+                try:
+                    return execute(connection, self._statements[name], params)
+                finally:
+                    self._pool.release(connection)
+            case Listen(channel, payload):
+                subscription = self._listener.subscribe(channel, payload)
+                subscription.wait_ready(LISTEN_READY_S)
+                return subscription
+            case Wait(subscription, seconds):
+                return _as_subscription(subscription).wait(seconds)
+            case _:
+                assert_never(effect)
+
+
+class AsyncDriver:
+    """Runs operations in the running event loop."""
+
+    def __init__(self, statements: StatementSource, pool: AsyncConnectionPool, listener: Listener) -> None:
+        self._statements = statements
+        self._pool = pool
+        self._listener = listener
+
+    async def run[R](self, op: Op[R]) -> R:
+        """As `Driver.run`; a cancellation is raised inside the operation, so that it releases what it holds."""
+        try:
+            effect = next(op)
+            while True:
+                try:
+                    answer = await self._perform(effect)
+                except psycopg.Error as error:
+                    effect = op.throw(error)
+                else:
+                    effect = op.send(answer)
+        except StopIteration as stop:
+            result: R = stop.value
+            return result
+        finally:
+            op.close()
+
+    async def _perform(self, effect: Effect) -> Any:
+        match effect:
+            case Run(name, params):
+                connection = await self._pool.acquire()
+                try:
+                    return await execute_async(connection, self._statements[name], params)
+                finally:
+                    self._pool.release(connection)
+            case Listen(channel, payload):
+                subscription = self._listener.subscribe(channel, payload)
+                await subscription.wait_ready_async(LISTEN_READY_S)
+                return subscription
+            case Wait(subscription, seconds):
+                return await _as_subscription(subscription).wait_async(seconds)
+            case _:
+                assert_never(effect)
+
+
+def drive_on[R](connection: psycopg.Connection[Any], statements: StatementSource, op: Op[R]) -> R:
+    """Run an operation on the caller's connection, in the caller's transaction; it may not wait."""
+    try:
+        effect = next(op)
+        while True:
+            effect = op.send(execute(connection, statements[_run(effect).name], _run(effect).params))
+    except StopIteration as stop:
+        result: R = stop.value
+        return result
+    finally:
+        op.close()
+
+
+async def drive_on_async[R](
+    connection: psycopg.AsyncConnection[Any], statements: StatementSource, op: Op[R]
+) -> R:
+    """As `drive_on` for an async connection."""
+    try:
+        effect = next(op)
+        while True:
+            answer = await execute_async(connection, statements[_run(effect).name], _run(effect).params)
+            effect = op.send(answer)
+    except StopIteration as stop:
+        result: R = stop.value
+        return result
+    finally:
+        op.close()
+
+
+def execute(
+    connection: psycopg.Connection[Any], statement: bytes, params: Mapping[str, object]
+) -> list[tuple[Any, ...]]:
+    """The rows of one statement; tuples, whatever row factory the connection has."""
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        cursor.execute(statement, params)
+        return cursor.fetchall() if cursor.description else []
+
+
+async def execute_async(
+    connection: psycopg.AsyncConnection[Any], statement: bytes, params: Mapping[str, object]
+) -> list[tuple[Any, ...]]:
+    """As `execute`."""
+    async with connection.cursor(row_factory=tuple_row) as cursor:
+        await cursor.execute(statement, params)
+        return await cursor.fetchall() if cursor.description else []
+
+
+def _run(effect: Effect) -> Run:
+    if not isinstance(effect, Run):
+        raise TypeError(
+            f"an operation inside the caller's transaction cannot {type(effect).__name__.lower()}"
+        )
+    return effect
+
+
+def _as_subscription(value: object) -> Subscription:
+    if not isinstance(value, Subscription):
+        raise TypeError(f"not a subscription: {value!r}")
+    return value

@@ -1,0 +1,75 @@
+-- Enqueueing that needs more than one statement in one transaction. A plain send is a single insert (sql/enqueue.sql).
+
+create type {schema}.new_task as (
+    id uuid, task_name text, queue_name text, priority smallint, executor text, enqueue_sha text, idempotency_key text,
+    kwargs text, options text, timeout_ms integer, trace_context text, sent_at timestamptz, delay_s double precision,
+    good_until timestamptz, max_retries smallint, retention_class text, retain_rerun_input boolean,
+    rerun_of uuid, rerun_root uuid
+);
+
+-- Inserts unless the id is live; tells whether it did.
+create function {schema}.insert_task(_t {schema}.new_task, _now timestamptz) returns boolean
+language plpgsql as $$
+begin
+    insert into {schema}.tasks (
+        id, task_name, queue_name, priority, executor, enqueue_sha, idempotency_key, kwargs, options, timeout_ms,
+        trace_context, sent_at, enqueued_at, good_until, created_at, max_retries, retention_class, retain_rerun_input,
+        rerun_of, rerun_root)
+    values (
+        _t.id, _t.task_name, _t.queue_name, _t.priority, _t.executor, _t.enqueue_sha, _t.idempotency_key, _t.kwargs,
+        _t.options, _t.timeout_ms, _t.trace_context, _t.sent_at,
+        _now + coalesce(_t.delay_s, 0) * interval '1 second', _t.good_until, _now, _t.max_retries, _t.retention_class,
+        _t.retain_rerun_input, _t.rerun_of, _t.rerun_root)
+    on conflict (id) do nothing;
+    return found;
+end $$;
+
+-- A send that may be a repetition (D-013): 'inserted', 'same' or 'different'. The insert comes first: looking first
+-- would miss a task that finishes between the look and the insert. Each statement sees what was committed before it.
+create function {schema}.enqueue_replay(_t {schema}.new_task, _now timestamptz default null) returns text
+language plpgsql as $$
+declare
+    _sha text;
+begin
+    if {schema}.insert_task(_t, coalesce(_now, now())) then
+        select h.enqueue_sha into _sha from {schema}.task_history h where h.id = _t.id;
+        if not found then
+            perform pg_notify({schema}.channel('q:' || _t.queue_name), '');
+            return 'inserted';
+        end if;
+        delete from {schema}.tasks where id = _t.id;
+    else
+        select t.enqueue_sha into _sha from {schema}.tasks t where t.id = _t.id;
+        if not found then
+            select h.enqueue_sha into _sha from {schema}.task_history h where h.id = _t.id;
+            if not found then
+                return 'unreadable';
+            end if;
+        end if;
+    end if;
+    return case when _sha = _t.enqueue_sha then 'same' else 'different' end;
+end $$;
+
+-- A send under an idempotency key (D-014, T-44 to T-46). The insert of the key waits for an uncommitted rival.
+create function {schema}.enqueue_keyed(
+    _t {schema}.new_task, _request_sha text, _now timestamptz default null, out outcome text, out task_id uuid)
+language plpgsql as $$
+declare
+    _at timestamptz := coalesce(_now, now());
+    _held {schema}.idempotency_keys;
+begin
+    insert into {schema}.idempotency_keys as k (task_name, key, task_id, request_sha)
+    values (_t.task_name, _t.idempotency_key, _t.id, _request_sha)
+    on conflict on constraint idempotency_keys_pkey do update
+        set task_id = excluded.task_id, request_sha = excluded.request_sha, expires_at = null
+        where k.expires_at <= _at;
+    if not found then
+        select * into _held from {schema}.idempotency_keys k
+        where k.task_name = _t.task_name and k.key = _t.idempotency_key;
+        task_id := _held.task_id;
+        outcome := case when _held.request_sha = _request_sha then 'same' else 'conflict' end;
+        return;
+    end if;
+    task_id := _t.id;
+    outcome := {schema}.enqueue_replay(_t, _now);
+end $$;

@@ -1,0 +1,198 @@
+-- Claiming: PENDING -> RUNNING in one statement, in the order queue priority, task priority, due time, id (R-050).
+
+create type {schema}.cycle_row as (
+    tag text,                       -- claimed, expired, retried, lost, due, again
+    id text, generation bigint, task_name text, queue_name text, executor text, kwargs text, options text,
+    timeout_ms integer, retry_count smallint, max_retries smallint, seconds double precision
+);
+
+-- The rows of some lanes (queue and executor, pairwise) at one priority, started for _worker. Called by cycle only,
+-- whose planner settings pin the walk along the claim index.
+create function {schema}.claim_rows(
+    _worker uuid, _hostname text, _queues text[], _executors text[], _rooms integer[], _priority smallint,
+    _limit integer, _places integer[], _offset integer, _pids integer[], _names text[], _now timestamptz)
+returns setof {schema}.cycle_row
+language plpgsql as $$
+declare
+    _ids uuid[];
+begin
+    if cardinality(_queues) = 1 then
+        _ids := array(
+            select t.id from {schema}.tasks t
+            where t.queue_name = _queues[1] and t.executor = _executors[1] and t.priority = _priority
+                and t.status = 'PENDING' and not t.parked and t.enqueued_at <= _now
+            order by t.enqueued_at, t.id
+            limit least(_limit, _rooms[1])
+            for no key update skip locked);
+    else
+        -- Several lanes of equal rank are merged: their candidates are found first, then locked. What a rival took in
+        -- between is missing, and the caller comes back for more.
+        _ids := array(
+            select t.id from {schema}.tasks t
+            where t.status = 'PENDING' and not t.parked and t.id = any (array(
+                select m.id from (
+                    select c.id, c.enqueued_at, l.room,
+                        row_number() over (partition by l.queue order by c.enqueued_at, c.id) as nth
+                    from unnest(_queues, _executors, _rooms) as l (queue, executor, room)
+                    cross join lateral (
+                        select t.id, t.enqueued_at from {schema}.tasks t
+                        where t.queue_name = l.queue and t.executor = l.executor and t.priority = _priority
+                            and t.status = 'PENDING' and not t.parked and t.enqueued_at <= _now
+                        order by t.enqueued_at, t.id
+                        limit least(_limit, l.room)
+                    ) c
+                ) m
+                where m.nth <= m.room
+                order by m.enqueued_at, m.id
+                limit _limit))
+            order by t.enqueued_at, t.id
+            for no key update skip locked);
+    end if;
+    if cardinality(_ids) = 0 then
+        return;
+    end if;
+    return query
+    with moved as (
+        update {schema}.tasks t
+        set status = case when t.good_until <= _now then 'CLAIMED' else 'RUNNING' end,
+            started_at = case when t.good_until <= _now then null else _now end,
+            claimed_at = _now,
+            worker_id = _worker,
+            claim_generation = t.claim_generation + 1,
+            worker_hostname = _hostname,
+            worker_pid = _pids[_places[_offset + p.nth]],
+            worker_process_name = _names[_places[_offset + p.nth]]
+        from unnest(_ids) with ordinality as p (id, nth)
+        where t.id = p.id
+        returning p.nth, t.*
+    )
+    select case when m.status = 'RUNNING' then 'claimed' else 'expired' end, m.id::text, m.claim_generation,
+        m.task_name, m.queue_name, m.executor, m.kwargs, case when m.max_retries > 0 then m.options end, m.timeout_ms,
+        m.retry_count, m.max_retries, extract(epoch from _now - m.enqueued_at)::double precision
+    from moved m
+    order by m.nth;
+end $$;
+
+-- The first priority after _after that is present in a lane; one index probe.
+create function {schema}.next_priority(_queue text, _executor text, _after smallint) returns smallint
+language plpgsql as $$
+begin
+    return (
+        select t.priority from {schema}.tasks t
+        where t.queue_name = _queue and t.executor = _executor and t.status = 'PENDING' and not t.parked
+            and t.priority > _after
+        order by t.priority
+        limit 1);
+end $$;
+
+-- When the first row left in a lane and priority becomes due; one index probe.
+create function {schema}.first_due(_queue text, _executor text, _priority smallint) returns timestamptz
+language plpgsql as $$
+begin
+    return (
+        select t.enqueued_at from {schema}.tasks t
+        where t.queue_name = _queue and t.executor = _executor and t.priority = _priority
+            and t.status = 'PENDING' and not t.parked
+        order by t.enqueued_at, t.id
+        limit 1);
+end $$;
+
+-- How many more rows each queue may run now (R-056, R-057); null: no limit. Takes the cap locks first; the counts are
+-- a later statement, which sees what the previous holder of the lock committed (R-059).
+create function {schema}.queue_rooms(_queues text[], _caps integer[], _cluster_cap integer, out rooms integer[], out cluster integer)
+language plpgsql
+as $$
+declare
+    _running jsonb;
+    _total integer;
+begin
+    if _cluster_cap is null and array_position(_caps, null) is not null and cardinality(array_remove(_caps, null)) = 0 then
+        rooms := _caps;
+        return;
+    end if;
+    if _cluster_cap is not null then
+        perform pg_advisory_xact_lock(hashtextextended({schema_literal} || ':cap', 0));
+    else
+        perform pg_advisory_xact_lock(k) from (
+            select hashtextextended({schema_literal} || ':cap:' || c.queue, 0) as k
+            from unnest(_queues, _caps) as c (queue, cap) where c.cap is not null order by 1) locks;
+    end if;
+    select coalesce(jsonb_object_agg(f.queue_name, f.n), '{}'), coalesce(sum(f.n) filter (where f.queue_name <> 'horsies.steps'), 0)
+    into _running, _total
+    from (select t.queue_name, count(*) as n from {schema}.tasks t where t.status <> 'PENDING' group by t.queue_name) f;
+    cluster := greatest(_cluster_cap - _total, 0);
+    rooms := array(
+        select greatest(c.cap - coalesce((_running ->> c.queue)::integer, 0), 0)
+        from unnest(_queues, _caps) with ordinality as c (queue, cap, nth) order by c.nth);
+end $$;
+
+-- What the claimed rows leave of each queue's room.
+create function {schema}.rooms_after(_queues text[], _rooms integer[], _batch {schema}.cycle_row[]) returns integer[]
+language sql immutable as $$
+    select array_agg(q.room - coalesce(c.n, 0)::integer order by q.nth)
+    from unnest(_queues, _rooms) with ordinality as q (queue, room, nth)
+    left join (select b.queue_name, count(*) as n from unnest(_batch) b group by b.queue_name) c on c.queue_name = q.queue
+$$;
+
+-- One pass for one kind of executor. _places has an entry for each row wanted: the executor that is to run it.
+-- Queues come by rank (their priority), then name; queues of one rank are merged. Present priorities are stepped over
+-- one by one and only rows that are due are read, so what is delayed or parked in front costs nothing (D-020).
+-- _rooms: how many rows each queue may still start, null without a cap. Returns what is left of it.
+create function {schema}.claim_kind(
+    _worker uuid, _hostname text, _queues text[], _ranks integer[], inout _rooms integer[], _executors text[],
+    _places integer[], _pids integer[], _names text[], _now timestamptz,
+    out _claimed {schema}.cycle_row[])
+language plpgsql as $$
+declare
+    _rank integer;
+    _priority smallint;
+    _wanted integer := cardinality(_places);
+    _batch {schema}.cycle_row[];
+    _lane_queues text[];
+    _lane_executors text[];
+    _lane_rooms integer[];
+    _first timestamptz;
+    _due timestamptz;
+    _again boolean := false;
+begin
+    _claimed := '{}';
+    foreach _rank in array array(select distinct r from unnest(_ranks) r order by r) loop
+        _priority := 0;
+        loop
+            select array_agg(l.queue), array_agg(l.executor), array_agg(l.room), min(l.priority)
+            into _lane_queues, _lane_executors, _lane_rooms, _priority
+            from (
+                select q.queue, e.executor, coalesce(q.room, _wanted) as room, p.priority,
+                    rank() over (order by p.priority) as nth
+                from unnest(_queues, _ranks, _rooms) as q (queue, rank, room)
+                cross join unnest(_executors) as e (executor)
+                cross join lateral {schema}.next_priority(q.queue, e.executor, _priority) as p (priority)
+                where q.rank = _rank and (q.room is null or q.room > 0) and p.priority is not null
+            ) l
+            where l.nth = 1;
+            exit when _priority is null;
+            _batch := array(select r from {schema}.claim_rows(
+                _worker, _hostname, _lane_queues, _lane_executors, _lane_rooms, _priority,
+                _wanted - cardinality(_claimed), _places, cardinality(_claimed), _pids, _names, _now) r);
+            _claimed := _claimed || _batch;
+            if array_position(_rooms, null) is null or cardinality(array_remove(_rooms, null)) > 0 then
+                _rooms := {schema}.rooms_after(_queues, _rooms, _batch);
+            end if;
+            exit when cardinality(_claimed) >= _wanted;
+            select min(d.due) into _first
+            from unnest(_lane_queues, _lane_executors) as l (queue, executor)
+            join unnest(_queues, _rooms) as q (queue, room) on q.queue = l.queue and (q.room is null or q.room > 0)
+            cross join lateral {schema}.first_due(l.queue, l.executor, _priority) as d (due);
+            _again := _again or coalesce(_first <= _now, false);
+            _due := least(_due, case when _first > _now then _first end);
+        end loop;
+        exit when cardinality(_claimed) >= _wanted;
+    end loop;
+    if _again then
+        _claimed := _claimed || row('again', null, null, null, null, null, null, null, null, null, null, 0)::{schema}.cycle_row;
+    end if;
+    if _due is not null then
+        _claimed := _claimed || row('due', null, null, null, null, null, null, null, null, null, null,
+            extract(epoch from _due - _now)::double precision)::{schema}.cycle_row;
+    end if;
+end $$;

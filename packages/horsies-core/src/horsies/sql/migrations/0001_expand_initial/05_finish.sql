@@ -1,0 +1,192 @@
+-- Finishing: the row leaves tasks and enters task_history in one statement. Every write names the fence (worker,
+-- generation) and touches nothing when it no longer matches (R-070).
+
+-- Tasks that ended COMPLETED.
+create function {schema}.complete_tasks(
+    _worker uuid, _ids uuid[], _generations bigint[], _results text[], _run_us bigint[], _places integer[],
+    _pids integer[], _names text[], _now timestamptz, out awaited uuid[], out keyed uuid[], out done uuid[])
+language plpgsql as $$
+begin
+    with ended as (
+        delete from {schema}.tasks t
+        using unnest(_ids, _generations, _results, _run_us, _places) as e (id, generation, result, run_us, place)
+        where t.id = e.id and t.worker_id = _worker and t.claim_generation = e.generation
+        returning t.*, e.result, e.run_us, e.place
+    ), kept as (
+        insert into {schema}.task_history (
+            id, task_name, queue_name, priority, executor, enqueue_sha, idempotency_key, kwargs, kwargs_digest, options,
+            timeout_ms, trace_context, sent_at, enqueued_at, good_until, next_retry_at, created_at, status, terminal_at,
+            result, worker_id, claim_generation, claimed_at, started_at, worker_hostname, worker_pid,
+            worker_process_name, retry_count, max_retries, attempts, workflow_id, node_index, is_workflow_task,
+            retention_class, retain_rerun_input, rerun_of, rerun_root)
+        select id, task_name, queue_name, priority, executor, enqueue_sha, idempotency_key,
+            case when retain_rerun_input then kwargs end,
+            case when retain_rerun_input then encode(sha256(convert_to(coalesce(kwargs, ''), 'UTF8')), 'hex') end,
+            options, timeout_ms, trace_context, sent_at, enqueued_at, good_until, next_retry_at, created_at,
+            'COMPLETED', _now, result, worker_id, claim_generation, claimed_at,
+            greatest(started_at, _now - run_us * interval '1 microsecond'), worker_hostname,
+            _pids[place], _names[place], retry_count, max_retries, attempts, workflow_id, node_index,
+            is_workflow_task, retention_class, retain_rerun_input, rerun_of, rerun_root
+        from ended
+    )
+    select array_agg(e.id) filter (where e.awaited), array_agg(e.id) filter (where e.idempotency_key is not null),
+        array_agg(e.id)
+    into awaited, keyed, done
+    from ended e;
+end $$;
+
+-- Every other end, one JSON object a task: id, generation, status, result, error_code, failed_reason, message,
+-- outcome, retry_s, run_us, pid, name. A retry is written where retry_s is given and the deadline allows it (T-52,
+-- R-100); after a cancel request every end but COMPLETED is CANCELLED (M-054).
+create function {schema}.end_tasks(
+    _worker uuid, _ends json, _now timestamptz, out awaited uuid[], out keyed uuid[], out done uuid[], out retried uuid[])
+language plpgsql as $$
+begin
+    with e as (
+        select * from json_to_recordset(_ends) as e (
+            id uuid, generation bigint, error_code text, failed_reason text, message text, outcome text,
+            retry_s double precision, run_us bigint, pid integer, name text)
+        where retry_s is not null
+    ), again as (
+        update {schema}.tasks t
+        set status = 'PENDING', worker_id = null, claimed_at = null, started_at = null, worker_hostname = null,
+            worker_pid = null, worker_process_name = null,
+            retry_count = t.retry_count + 1,
+            next_retry_at = _now + e.retry_s * interval '1 second',
+            enqueued_at = _now + e.retry_s * interval '1 second',
+            attempts = coalesce(t.attempts, '[]') || jsonb_build_object(
+                'attempt', t.retry_count + 1, 'outcome', e.outcome, 'will_retry', true,
+                'started_at', greatest(t.started_at, _now - e.run_us * interval '1 microsecond'), 'finished_at', _now,
+                'error_code', e.error_code, 'error_message', left(e.message, 4096), 'failed_reason', e.failed_reason,
+                'worker_id', t.worker_id, 'worker_hostname', t.worker_hostname, 'worker_pid', e.pid,
+                'worker_process_name', e.name)
+        from e
+        where t.id = e.id and t.worker_id = _worker and t.claim_generation = e.generation
+            and t.cancel_requested_at is null
+            and (t.good_until is null or _now + e.retry_s * interval '1 second' < t.good_until)
+        returning t.id
+    )
+    select array_agg(a.id) into retried from again a;
+
+    with ended as (
+        delete from {schema}.tasks t
+        using json_to_recordset(_ends) as e (
+            id uuid, generation bigint, status text, result text, error_code text, failed_reason text, run_us bigint,
+            pid integer, name text)
+        where t.id = e.id and t.worker_id = _worker and t.claim_generation = e.generation
+        returning t.*, e.status as end_status, e.result, e.error_code, e.failed_reason, e.run_us, e.pid, e.name,
+            t.cancel_requested_at is not null and e.status <> 'COMPLETED' as cancelled
+    ), kept as (
+        insert into {schema}.task_history (
+            id, task_name, queue_name, priority, executor, enqueue_sha, idempotency_key, kwargs, kwargs_digest, options,
+            timeout_ms, trace_context, sent_at, enqueued_at, good_until, next_retry_at, created_at, status, terminal_at,
+            result, error_code, failed_reason, worker_id, claim_generation, claimed_at, started_at, worker_hostname,
+            worker_pid, worker_process_name, retry_count, max_retries, attempts, workflow_id, node_index,
+            is_workflow_task, retention_class, retain_rerun_input, rerun_of, rerun_root)
+        select id, task_name, queue_name, priority, executor, enqueue_sha, idempotency_key,
+            case when retain_rerun_input then kwargs end,
+            case when retain_rerun_input then encode(sha256(convert_to(coalesce(kwargs, ''), 'UTF8')), 'hex') end,
+            options, timeout_ms, trace_context, sent_at, enqueued_at, good_until, next_retry_at, created_at,
+            case when cancelled then 'CANCELLED' else end_status end, _now,
+            case when not cancelled then result end,
+            case when cancelled then 'TASK_CANCELLED' else error_code end,
+            case when cancelled then 'cancelled by ' || coalesce(cancel_requested_by, 'an operator') else failed_reason end,
+            worker_id, claim_generation, claimed_at,
+            greatest(started_at, _now - run_us * interval '1 microsecond'), worker_hostname, coalesce(pid, worker_pid),
+            coalesce(name, worker_process_name), retry_count, max_retries, attempts, workflow_id, node_index,
+            is_workflow_task, retention_class, retain_rerun_input, rerun_of, rerun_root
+        from ended
+    )
+    select array_agg(e.id) filter (where e.awaited), array_agg(e.id) filter (where e.idempotency_key is not null),
+        array_agg(e.id)
+    into awaited, keyed, done
+    from ended e;
+end $$;
+
+-- Back to PENDING without an attempt: what provably did not begin (R-075). Due time, retry count and generation stay.
+create function {schema}.hand_back(_worker uuid, _ids uuid[], _generations bigint[], _now timestamptz) returns integer
+language plpgsql as $$
+declare
+    _count integer;
+begin
+    with back as (
+        update {schema}.tasks t
+        set status = 'PENDING', worker_id = null, claimed_at = null, started_at = null, worker_hostname = null,
+            worker_pid = null, worker_process_name = null
+        from unnest(_ids, _generations) as e (id, generation)
+        where t.id = e.id and t.worker_id = _worker and t.claim_generation = e.generation
+        returning t.queue_name
+    ), woken as (
+        select pg_notify({schema}.channel('q:' || b.queue_name), '') from (select distinct queue_name from back) b
+    )
+    select count(*) into _count from back, (select count(*) from woken) w;
+    return _count;
+end $$;
+
+-- What every end does besides: waiters are told, idempotency keys start to run out (D-014, D-047).
+create function {schema}.after_end(_awaited uuid[], _keyed uuid[], _now timestamptz) returns void
+language plpgsql as $$
+begin
+    if _awaited is not null then
+        perform pg_notify({schema}.channel('task_done'), a::text) from unnest(_awaited) a;
+    end if;
+    if _keyed is not null then
+        update {schema}.idempotency_keys k set expires_at = _now + interval '24 hours' where k.task_id = any (_keyed);
+    end if;
+end $$;
+
+-- The worker's cycle (one round trip, one transaction): finish what ended, then claim for every free place.
+create function {schema}.cycle(
+    _worker uuid, _hostname text, _pids integer[], _names text[],
+    _ids uuid[], _generations bigint[], _results text[], _run_us bigint[], _ran_at integer[],
+    _ends json, _back_ids uuid[], _back_generations bigint[],
+    _queues text[], _ranks integer[], _caps integer[], _cluster_cap integer, _kinds text[], _places text[],
+    _at timestamptz default null)
+returns setof {schema}.cycle_row
+language plpgsql
+set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off
+set plan_cache_mode = force_generic_plan
+as $$
+declare
+    _now timestamptz := coalesce(_at, now());
+    _awaited uuid[];
+    _keyed uuid[];
+    _done uuid[];
+    _retried uuid[];
+    _rooms integer[];
+    _cluster integer;
+    _claimed {schema}.cycle_row[];
+begin
+    if cardinality(_ids) > 0 then
+        select c.awaited, c.keyed, c.done into _awaited, _keyed, _done
+        from {schema}.complete_tasks(_worker, _ids, _generations, _results, _run_us, _ran_at, _pids, _names, _now) c;
+        perform {schema}.after_end(_awaited, _keyed, _now);
+        if coalesce(cardinality(_done), 0) < cardinality(_ids) then
+            return query select 'lost', l.id::text, null::bigint, null, null, null, null, null, null::integer,
+                null::smallint, null::smallint, null::double precision
+            from unnest(_ids) as l (id) where l.id <> all (coalesce(_done, '{}'));
+        end if;
+    end if;
+    if _ends is not null then
+        select c.awaited, c.keyed, c.done, c.retried into _awaited, _keyed, _done, _retried
+        from {schema}.end_tasks(_worker, _ends, _now) c;
+        perform {schema}.after_end(_awaited, _keyed, _now);
+        return query select case when e.id = any (coalesce(_retried, '{}')) then 'retried' else 'lost' end, e.id::text,
+            null::bigint, null, null, null, null, null, null::integer, null::smallint, null::smallint,
+            null::double precision
+        from json_to_recordset(_ends) as e (id uuid) where e.id <> all (coalesce(_done, '{}'));
+    end if;
+    if cardinality(_back_ids) > 0 then
+        perform {schema}.hand_back(_worker, _back_ids, _back_generations, _now);
+    end if;
+    if cardinality(_kinds) > 0 then
+        select q.rooms, q.cluster into _rooms, _cluster from {schema}.queue_rooms(_queues, _caps, _cluster_cap) q;
+        for _k in 1..cardinality(_kinds) loop
+            select c._rooms, c._claimed into _rooms, _claimed from {schema}.claim_kind(
+                _worker, _hostname, _queues, _ranks, _rooms, string_to_array(_kinds[_k], ','),
+                (_places[_k]::integer[])[1 : coalesce(_cluster, 2147483647)], _pids, _names, _now) c;
+            _cluster := _cluster - (select count(*) from unnest(_claimed) r where r.tag in ('claimed', 'expired'));
+            return query select * from unnest(_claimed);
+        end loop;
+    end if;
+end $$;

@@ -1,0 +1,86 @@
+"""Start of an executor: find the app, import its tasks, run the hooks, say READY, then run tasks."""
+
+import ctypes
+import os
+import signal
+import socket
+import sys
+import threading
+import traceback
+from typing import Any
+
+import psutil
+from horsies.app import Horsies
+from horsies.app_locator import load_app
+from horsies.suppression import suppress_sends
+
+from horsies_worker import wire
+from horsies_worker.begin_marks import BeginMarks
+from horsies_worker.child.keeper import Keeper
+from horsies_worker.child.runner import Runner
+from horsies_worker.logs import configure_logging
+
+EXIT_HOOK_FAILED = 173
+EXIT_START_FAILED = 1
+HOOK_LIMIT_S = 10.0
+_PR_SET_PDEATHSIG = 1
+
+
+def main(socket_fd: int, marks_fd: int) -> int:
+    """Run one executor to its end; its exit code."""
+    # Stop signals reach the whole process group; the coordinator decides when an executor ends (R-036).
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    _die_with_parent()
+    keeper = Keeper(socket.socket(fileno=socket_fd))
+    init = keeper.receive_init()
+    assert isinstance(init, dict)
+    configure_logging(init["loglevel"], init["log_format"])
+    try:
+        app = _load(init)
+    except BaseException:
+        keeper.send(wire.START_FAILED, (EXIT_START_FAILED, traceback.format_exc()))
+        return EXIT_START_FAILED
+    failure = _run_hooks(app)
+    if failure is not None:
+        keeper.send(wire.START_FAILED, (EXIT_HOOK_FAILED, failure))
+        return EXIT_HOOK_FAILED
+    runner = Runner(app.tasks, keeper, BeginMarks(marks_fd))
+    keeper.start(init["silence_limit_s"])
+    keeper.send(wire.READY, psutil.Process().memory_info().rss)
+    runner.run_until_stopped()
+    return 0
+
+
+def _load(init: dict[str, Any]) -> Horsies:
+    sys.path[:] = init["sys_path"]
+    os.chdir(init["cwd"])
+    with suppress_sends():
+        app = load_app(init["app"])
+        app.import_task_modules()
+    return app
+
+
+def _run_hooks(app: Horsies) -> str | None:
+    """None, or what went wrong with which hook (R-037)."""
+    for hook in app.get_child_process_start_hooks():
+        name = getattr(hook, "__qualname__", repr(hook))
+        overrun = threading.Timer(HOOK_LIMIT_S, os._exit, (EXIT_HOOK_FAILED,))
+        overrun.daemon = True
+        overrun.start()
+        try:
+            hook()
+        except BaseException:
+            return f"child start hook {name} raised:\n{traceback.format_exc()}"
+        finally:
+            overrun.cancel()
+    return None
+
+
+def _die_with_parent() -> None:
+    """Linux: SIGKILL when the coordinator ends, however it ends; elsewhere the keeper notices the closed socket."""
+    if sys.platform == "linux":
+        parent = os.getppid()
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(EXIT_START_FAILED)

@@ -1,0 +1,151 @@
+"""The cycle's statement and its connection: what is sent, what to do when the answer does not come.
+
+A finish may be repeated (its fence makes the second one a no-op); a claim whose answer was lost is undone before the next
+one, because nothing of it was dispatched (R-092).
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from horsies.config import WorkerResilienceConfig
+from horsies.db import arrays
+from horsies.sql import Statements
+from horsies.transient import is_transient
+
+from horsies_worker.executor_process import ExecutorProcess
+from horsies_worker.flight import Flight
+from horsies_worker.link import Link
+
+logger = logging.getLogger("horsies.worker")
+
+_NOTHING: dict[str, object] = {"ids": "{}", "generations": "{}", "results": "{}", "run_us": "{}", "ran_at": "{}"}
+
+
+@dataclass(frozen=True, slots=True)
+class ServedQueue:
+    """A queue as this worker claims from it."""
+
+    name: str
+    rank: int  # queue priority; a lower one is served first
+    cap: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimSettings:
+    """What does not change while a worker runs."""
+
+    worker_id: str
+    hostname: str
+    queues: Sequence[ServedQueue]
+    cluster_cap: int | None
+    lanes: str  # executor values of the `process` kind
+
+    def params(self) -> dict[str, object]:
+        """The statement's constant parameters."""
+        queues = sorted(self.queues, key=lambda queue: (queue.rank, queue.name))
+        return {
+            "worker": self.worker_id,
+            "hostname": self.hostname,
+            "queues": arrays.texts(queue.name for queue in queues),
+            "ranks": arrays.plain(queue.rank for queue in queues),
+            "caps": arrays.plain("NULL" if queue.cap is None else queue.cap for queue in queues),
+            "cluster_cap": self.cluster_cap,
+            "now": None,
+        }
+
+
+class Claims:
+    """Runs cycles on one connection."""
+
+    def __init__(
+        self,
+        settings: ClaimSettings,
+        link: Link,
+        statements: Statements,
+        resilience: WorkerResilienceConfig,
+        known: Callable[[], list[Flight]],
+        executors: Callable[[], Sequence[ExecutorProcess]],
+    ) -> None:
+        self._settings = settings
+        self._constant = settings.params()
+        self._link = link
+        self._statements = statements
+        self._resilience = resilience
+        self._known = known
+        self._executors = executors
+        self._identity_params: tuple[list[int], dict[str, object]] = ([], {})
+
+    async def cycle(
+        self, completed: dict[str, object], ends: str | None, back: list[Flight], places: list[ExecutorProcess]
+    ) -> list[tuple[Any, ...]]:
+        """One round trip; repeated through outages until it is answered (R-077, R-120).
+
+        Raises:
+            psycopg.Error: the database refuses it for a reason that will not go away.
+        """
+        params = self._params(completed, ends, back, places)
+        attempt = 0
+        while True:
+            try:
+                return await self._link.execute(self._statements["cycle"], params)
+            except psycopg.errors.CheckViolation as error:
+                if "no partition" not in str(error):
+                    raise
+                await self._make_partitions()
+            except psycopg.Error as error:
+                if not is_transient(error):
+                    raise
+                attempt += 1
+                await self._come_back(error, attempt)
+
+    def _params(
+        self, completed: dict[str, object], ends: str | None, back: list[Flight], places: list[ExecutorProcess]
+    ) -> dict[str, object]:
+        return {
+            **self._constant,
+            **self._identities(),
+            **(completed or _NOTHING),
+            "ends": ends,
+            "back_ids": arrays.plain(f.id for f in back),
+            "back_generations": arrays.plain(f.generation for f in back),
+            "kinds": arrays.texts([self._settings.lanes] if places else []),
+            "places": arrays.texts([arrays.plain([e.place for e in places])] if places else []),
+        }
+
+    def _identities(self) -> dict[str, object]:
+        executors = self._executors()
+        pids = [executor.pid for executor in executors]
+        if pids != self._identity_params[0]:
+            by_place = {executor.place: executor for executor in executors}
+            slots = [by_place.get(place) for place in range(1, max(by_place, default=0) + 1)]
+            params: dict[str, object] = {
+                "pids": arrays.plain(slot.pid if slot else "NULL" for slot in slots),
+                "names": arrays.texts(slot.name if slot else None for slot in slots),
+            }
+            self._identity_params = (pids, params)
+        return self._identity_params[1] or {"pids": "{}", "names": "{}"}
+
+    async def _make_partitions(self) -> None:
+        """The day's partition is missing: made for every class that this worker's rows belong to (D-031)."""
+        await self._link.execute(self._statements["ensure_history_of"], {"worker": self._settings.worker_id})
+
+    async def _come_back(self, error: psycopg.Error, attempt: int) -> None:
+        limit = self._resilience.db_retry_max_attempts
+        if limit and attempt > limit:
+            raise error
+        pause = min(self._resilience.db_retry_max_ms, self._resilience.db_retry_initial_ms * 2 ** min(attempt - 1, 20)) / 1000
+        pause = max(0.1, pause * random.uniform(0.75, 1.25))  # noqa: S311 - jitter
+        logger.warning("the database does not answer (attempt %d), next try in %.1f s: %s", attempt, pause, str(error).strip())
+        await asyncio.sleep(pause)
+        try:
+            await self._link.reconnect()
+            kept = arrays.plain(flight.id for flight in self._known())
+            await self._link.execute(self._statements["return_undispatched"], {"worker": self._settings.worker_id, "kept": kept})
+        except psycopg.Error as again:
+            if not is_transient(again):
+                raise

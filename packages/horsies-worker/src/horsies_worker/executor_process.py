@@ -1,0 +1,210 @@
+"""The coordinator's end of one executor process: start it, feed it, hear from it, notice its death at once."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from typing import Any, Protocol
+
+from horsies_worker import wire
+from horsies_worker.begin_marks import BeginMarks
+from horsies_worker.flight import Flight
+
+START_TIMEOUT_S = 120.0
+REAP_TIMEOUT_S = 10.0
+
+
+class ExecutorStartError(RuntimeError):
+    """An executor ended, or said why it cannot work, before it was ready."""
+
+    def __init__(self, message: str, exit_code: int | None) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+class ExecutorEvents(Protocol):
+    """What the owner of executors is told."""
+
+    def results_came(self, executor: "ExecutorProcess", results: list[tuple[Any, ...]]) -> None:
+        """Runs have ended: (seq, ok, envelope, error code, message, microseconds) each."""
+        ...
+
+    def withdrawn(self, executor: "ExecutorProcess", flights: list[Flight]) -> None:
+        """The executor has agreed never to begin these."""
+        ...
+
+    def executor_died(self, executor: "ExecutorProcess", begun: list[Flight], not_begun: list[Flight]) -> None:
+        """The process is gone; what it had, parted by its begin marks."""
+        ...
+
+    def executor_ready(self) -> None:
+        """A replacement can take tasks."""
+        ...
+
+
+class ExecutorProcess(asyncio.Protocol):
+    """One process and the tasks it has been given, in their order."""
+
+    def __init__(self, place: int, events: ExecutorEvents) -> None:
+        self.place = place
+        self.name = f"executor-{place}"
+        self.flights: dict[int, Flight] = {}
+        self.ready = False
+        self.first_in_line_at = 0.0
+        """When the task that is first in line got there, on the monotonic clock."""
+        self._events = events
+        self._marks = BeginMarks()
+        self._buffer = wire.FrameBuffer()
+        self._transport: asyncio.Transport | None = None
+        self._popen: subprocess.Popen[bytes] | None = None
+        self._started: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._asked_back: set[int] = set()
+        self._ending = False
+        self.gone = asyncio.Event()
+
+    # -- life ---------------------------------------------------------------------------------------------------------
+
+    async def start(self, init: dict[str, Any]) -> int:
+        """Start the process and wait until it can take tasks; its settled resident memory in bytes.
+
+        Raises:
+            ExecutorStartError: it died, named a failing hook or import, or took too long.
+        """
+        ours, theirs = socket.socketpair()
+        try:
+            command = [sys.executable, "-m", "horsies_worker.child", str(theirs.fileno()), str(self._marks.fd)]
+            self._popen = subprocess.Popen(  # noqa: S603, ASYNC220 - our own module; takes a millisecond
+                command,
+                pass_fds=(theirs.fileno(), self._marks.fd),
+                stdin=subprocess.DEVNULL,
+                env=os.environ | {"HORSIES_CHILD_PROCESS": "1"},
+            )
+        finally:
+            theirs.close()
+        await asyncio.get_running_loop().create_connection(lambda: self, sock=ours)
+        self._send(wire.INIT, init)
+        try:
+            async with asyncio.timeout(START_TIMEOUT_S):
+                rss = await asyncio.shield(self._started)
+        except TimeoutError:
+            self.kill()
+            raise ExecutorStartError(f"{self.name} was not ready within {START_TIMEOUT_S:.0f} s", None) from None
+        self.ready = True
+        return rss
+
+    @property
+    def pid(self) -> int:
+        """Process id; 0 before the start."""
+        return self._popen.pid if self._popen else 0
+
+    def stop(self) -> None:
+        """Let it end once nothing is running in it."""
+        self._ending = True
+        self.ready = False
+        self._send(wire.STOP, None)
+
+    def kill(self) -> None:
+        """SIGKILL; `executor_died` or, after `stop`, only `gone` follows."""
+        self.ready = False
+        if self._popen is not None and self._popen.poll() is None:
+            with suppress(ProcessLookupError):
+                self._popen.send_signal(signal.SIGKILL)
+
+    # -- work ---------------------------------------------------------------------------------------------------------
+
+    def run(self, flights: list[Flight]) -> None:
+        """Send tasks; they run after those already here, in this order."""
+        if not self.flights:
+            self.first_in_line_at = time.monotonic()
+        for flight in flights:
+            self._marks.clear(flight.seq)
+            flight.place = self.place
+            self.flights[flight.seq] = flight
+        self._send(wire.RUN, [(f.seq, f.task_name, f.kwargs) for f in flights])
+
+    def ask_back(self, seqs: list[int]) -> None:
+        """Ask for tasks that have not begun; `withdrawn` names those that the executor lets go."""
+        new = [seq for seq in seqs if seq not in self._asked_back]
+        if new:
+            self._asked_back.update(new)
+            self._send(wire.WITHDRAW, new)
+
+    def beat(self) -> None:
+        """Tell it that the coordinator lives."""
+        self._send(wire.BEAT, None)
+
+    def begun(self, seq: int) -> bool:
+        """Whether user code of this task has begun."""
+        return self._marks.begun(seq)
+
+    def head(self) -> Flight | None:
+        """The task that is first in line."""
+        return next(iter(self.flights.values()), None)
+
+    # -- asyncio.Protocol ---------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by the event loop."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Called by the event loop."""
+        for kind, body in self._buffer.feed(data):
+            if kind == wire.DONE:
+                self._events.results_came(self, body)
+            elif kind == wire.WITHDRAWN:
+                self._let_go(body)
+            elif kind == wire.READY and not self._started.done():
+                self._started.set_result(body)
+            elif kind == wire.START_FAILED and not self._started.done():
+                exit_code, text = body
+                self._started.set_exception(ExecutorStartError(text, exit_code))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called by the event loop: the process has ended or is about to."""
+        self.ready = False
+        self._transport = None
+        asyncio.get_running_loop().create_task(self._bury())
+
+    def take(self, seq: int) -> Flight | None:
+        """The flight whose result has come; the next one is first in line from now on."""
+        flight = self.flights.pop(seq, None)
+        self._asked_back.discard(seq)
+        self.first_in_line_at = time.monotonic()
+        return flight
+
+    async def _bury(self) -> None:
+        popen = self._popen
+        if popen is not None:
+            try:
+                await asyncio.to_thread(popen.wait, REAP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                popen.kill()
+                await asyncio.to_thread(popen.wait)
+        flights = list(self.flights.values())
+        self.flights.clear()
+        begun = [f for f in flights if self._marks.begun(f.seq)]
+        not_begun = [f for f in flights if not self._marks.begun(f.seq)]
+        self._marks.close()
+        if not self._started.done():
+            code = popen.returncode if popen else None
+            self._started.set_exception(ExecutorStartError(f"{self.name} ended with exit code {code} while starting", code))
+        elif not self._ending or flights:
+            self._events.executor_died(self, begun, not_begun)
+        self.gone.set()
+
+    def _let_go(self, seqs: list[int]) -> None:
+        flights = [flight for seq in seqs if (flight := self.flights.pop(seq, None))]
+        self._asked_back.difference_update(seqs)
+        self._events.withdrawn(self, flights)
+
+    def _send(self, kind: int, body: object) -> None:
+        if self._transport is not None:
+            self._transport.write(wire.pack(kind, body))
+
+

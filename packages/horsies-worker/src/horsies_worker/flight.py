@@ -1,0 +1,34 @@
+"""A task in the hands of this worker, from its claim to the write of its outcome."""
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True, eq=False)
+class Flight:
+    """One claimed row and where it is. (id, generation) with the worker's id is the fence of every write."""
+
+    id: str
+    generation: int
+    task_name: str
+    queue_name: str
+    kind: str
+    kwargs: str | None
+    options: str | None
+    timeout_ms: int | None
+    retry_count: int
+    max_retries: int
+    seq: int = 0  # number of the dispatch, unique in this worker
+    run_us: int = 0
+    place: int = 1  # number of the executor that ran it, from 1
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended. `envelope` is the stored result; the rest is None for a success."""
+
+    flight: Flight
+    envelope: str
+    error_code: str | None = None
+    message: str | None = None
+    failed_reason: str | None = None
+    by_worker: bool = False  # written by the worker, not by the task's own run (T-61, T-69)

@@ -1,0 +1,75 @@
+"""The worker's ear: LISTEN on the served queues, a call for every wake-up."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+import psycopg
+from horsies.db.connect import OwnedAsyncConnection, connect_async
+from psycopg import sql as identifiers
+
+from horsies_worker.link import CONNECT_TIMEOUT_S
+
+logger = logging.getLogger("horsies.worker")
+
+SILENCE_S = 30.0
+ANSWER_S = 10.0
+BACKOFF_MAX_S = 5.0
+
+
+class WorkerListener:
+    """One session connection; reconnects by itself. The poll covers what is missed meanwhile (R-123)."""
+
+    def __init__(self, conninfo: str, channels: Sequence[str], on_wake: Callable[[str, str], None]) -> None:
+        self._conninfo = conninfo
+        self._channels = channels
+        self._on_wake = on_wake
+        self._connection: OwnedAsyncConnection | None = None
+        self.connected = False
+
+    async def connect(self) -> None:
+        """Open the connection and listen (R-005).
+
+        Raises:
+            psycopg.Error: it cannot be had.
+        """
+        self._connection = await connect_async(self._conninfo, timeout=CONNECT_TIMEOUT_S, prepare=False)
+        for channel in self._channels:
+            await self._connection.execute(identifiers.SQL("listen {}").format(identifiers.Identifier(channel)))
+        self.connected = True
+
+    async def run(self) -> None:
+        """Hear until cancelled."""
+        backoff = 0.1
+        while True:
+            try:
+                if self._connection is None:
+                    await self.connect()
+                    self._on_wake("", "")
+                backoff = 0.1
+                await self._hear()
+            except psycopg.Error as error:
+                logger.warning("the listening connection was lost: %s", str(error).strip())
+            except TimeoutError:
+                logger.warning("the listening connection does not answer")
+            await self.close()
+            await asyncio.sleep(backoff)
+            backoff = min(backoff * 2, BACKOFF_MAX_S)
+
+    async def close(self) -> None:
+        """Close the connection."""
+        connection, self._connection = self._connection, None
+        self.connected = False
+        if connection is not None:
+            await connection.close()
+
+    async def _hear(self) -> None:
+        connection = self._connection
+        assert connection is not None
+        while True:
+            async for message in connection.notifies(timeout=SILENCE_S, stop_after=1):
+                self._on_wake(message.channel, message.payload)
+                break
+            else:
+                async with asyncio.timeout(ANSWER_S):
+                    await connection.execute("")
