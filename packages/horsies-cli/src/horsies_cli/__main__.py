@@ -1,0 +1,5 @@
+"""`python -m horsies_cli`."""
+
+from horsies_cli.main import main
+
+main()

@@ -1,0 +1,5 @@
+"""`python -m horsies_scheduler`."""
+
+from horsies_scheduler.cli import main
+
+main()

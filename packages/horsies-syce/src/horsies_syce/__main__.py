@@ -1,0 +1,5 @@
+"""`python -m horsies_syce`."""
+
+from horsies_syce.cli import main
+
+main()
