@@ -36,7 +36,7 @@ class Broker:
         self._async_pools: AsyncPools | None = None
         self._listener: Listener | None = None
 
-    # -- operations ---------------------------------------------------------------------------------------------------
+    # -- operations
 
     def run[R](self, op: Op[R]) -> R:
         """The operation's result.
@@ -53,8 +53,10 @@ class Broker:
         if self._driver is None:
             # Once in a process's life; the probe and the migrations exist in blocking form only.
             await asyncio.to_thread(self._open)
-        assert self._async_pools is not None and self._listener is not None
-        return await AsyncDriver(self.statements, self._async_pools.current(), self._listener).run(op)
+        pools, listener = self._async_pools, self._listener
+        if pools is None or listener is None:
+            raise psycopg.InterfaceError("the broker was closed while an operation was about to start")
+        return await AsyncDriver(self.statements, pools.current(), listener).run(op)
 
     def run_on[R](self, connection: psycopg.Connection[Any], op: Op[R]) -> R:
         """The operation inside the transaction of the caller's connection."""
@@ -68,7 +70,7 @@ class Broker:
         """The channel that wakes the workers of a queue."""
         return queue_channel(self.schema, queue)
 
-    # -- connections --------------------------------------------------------------------------------------------------
+    # -- connections
 
     def conninfo(self, *, session: bool = False, application_name: str = "horsies") -> str:
         """Connection string, password included; `session` for the one that does not go through a pooler."""
@@ -80,8 +82,11 @@ class Broker:
         """Whether statements may be prepared on the ordinary connections (D-002)."""
         return not self.config.pgbouncer_transaction_mode
 
-    def ensure_schema(self) -> migrate.SchemaStatus:
+    def ensure_schema(self, *, may_migrate: bool = True) -> migrate.SchemaStatus:
         """Probe the schema; create or upgrade it where that is allowed (D-060 to D-062).
+
+        Args:
+            may_migrate: False forbids what the broker's own setting allows.
 
         Raises:
             psycopg.Error: the database refused or did not answer.
@@ -89,7 +94,7 @@ class Broker:
         """
         connection = self._connect_session()
         try:
-            if self._may_migrate:
+            if self._may_migrate and may_migrate:
                 return migrate.apply_migrations(connection, self.schema)
             status = migrate.probe(connection, self.statements)
         finally:

@@ -1,8 +1,8 @@
 """Begin marks: which dispatched tasks an executor has begun, in memory that outlives it (R-042).
 
-A ring of one byte per task in an anonymous file that both processes map. The coordinator clears a task's byte before it
-sends the task, the executor sets it before the first step of user code, so after the executor's death a clear byte proves
-that the task did not begin. The ring is far longer than what can be in flight in one executor.
+A ring of one byte per task in an anonymous file that both processes map. The coordinator clears a task's byte before
+it sends the task, the executor sets it before the first step of user code, so after the executor's death a clear byte
+proves that the task did not begin. The ring is far longer than what can be in flight in one executor.
 """
 
 import mmap

@@ -1,7 +1,7 @@
 """The cycle's statement and its connection: what is sent, what to do when the answer does not come.
 
-A finish may be repeated (its fence makes the second one a no-op); a claim whose answer was lost is undone before the next
-one, because nothing of it was dispatched (R-092).
+A finish may be repeated (its fence makes the second one a no-op); a claim whose answer was lost is undone before the
+next one, because nothing of it was dispatched (R-092).
 """
 
 import asyncio
@@ -12,18 +12,25 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
+
 from horsies.config import WorkerResilienceConfig
 from horsies.db import arrays
 from horsies.sql import Statements
 from horsies.transient import is_transient
-
+from horsies_worker.ends import completed_params
 from horsies_worker.executor_process import ExecutorProcess
-from horsies_worker.flight import Flight
+from horsies_worker.flight import Flight, Outcome
 from horsies_worker.link import Link
 
 logger = logging.getLogger("horsies.worker")
 
-_NOTHING: dict[str, object] = {"ids": "{}", "generations": "{}", "results": "{}", "run_us": "{}", "ran_at": "{}"}
+_NOTHING: dict[str, object] = {
+    "ids": "{}",
+    "generations": "{}",
+    "results": "{}",
+    "run_us": "{}",
+    "ran_at": "{}",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +88,11 @@ class Claims:
         self._identity_params: tuple[list[int], dict[str, object]] = ([], {})
 
     async def cycle(
-        self, completed: dict[str, object], ends: str | None, back: list[Flight], places: list[ExecutorProcess]
+        self,
+        completed: dict[str, object],
+        ends: str | None,
+        back: list[Flight],
+        places: list[ExecutorProcess],
     ) -> list[tuple[Any, ...]]:
         """One round trip; repeated through outages until it is answered (R-077, R-120).
 
@@ -104,12 +115,16 @@ class Claims:
                 await self._come_back(error, attempt)
 
     def _params(
-        self, completed: dict[str, object], ends: str | None, back: list[Flight], places: list[ExecutorProcess]
+        self,
+        completed: dict[str, object],
+        ends: str | None,
+        back: list[Flight],
+        places: list[ExecutorProcess],
     ) -> dict[str, object]:
         return {
             **self._constant,
             **self._identities(),
-            **(completed or _NOTHING),
+            **(completed_params(completed) if completed else _NOTHING),
             "ends": ends,
             "back_ids": arrays.plain(f.id for f in back),
             "back_generations": arrays.plain(f.generation for f in back),
@@ -138,14 +153,27 @@ class Claims:
         limit = self._resilience.db_retry_max_attempts
         if limit and attempt > limit:
             raise error
-        pause = min(self._resilience.db_retry_max_ms, self._resilience.db_retry_initial_ms * 2 ** min(attempt - 1, 20)) / 1000
+        pause = (
+            min(
+                self._resilience.db_retry_max_ms,
+                self._resilience.db_retry_initial_ms * 2 ** min(attempt - 1, 20),
+            )
+            / 1000
+        )
         pause = max(0.1, pause * random.uniform(0.75, 1.25))  # noqa: S311 - jitter
-        logger.warning("the database does not answer (attempt %d), next try in %.1f s: %s", attempt, pause, str(error).strip())
+        logger.warning(
+            "the database does not answer (attempt %d), next try in %.1f s: %s",
+            attempt,
+            pause,
+            str(error).strip(),
+        )
         await asyncio.sleep(pause)
         try:
             await self._link.reconnect()
             kept = arrays.plain(flight.id for flight in self._known())
-            await self._link.execute(self._statements["return_undispatched"], {"worker": self._settings.worker_id, "kept": kept})
+            await self._link.execute(
+                self._statements["return_undispatched"], {"worker": self._settings.worker_id, "kept": kept}
+            )
         except psycopg.Error as again:
             if not is_transient(again):
                 raise

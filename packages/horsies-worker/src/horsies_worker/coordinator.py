@@ -12,7 +12,7 @@ from typing import Any
 
 from horsies_worker import failures
 from horsies_worker.claims import Claims
-from horsies_worker.ends import PolicyOf, completed_params, ended_json
+from horsies_worker.ends import PolicyOf, ended_json
 from horsies_worker.executor_pool import ExecutorPool
 from horsies_worker.executor_process import ExecutorProcess
 from horsies_worker.flight import Flight, Outcome
@@ -66,7 +66,7 @@ class Coordinator:
         """The pool whose events come here."""
         self._pool = pool
 
-    # -- what others say ----------------------------------------------------------------------------------------------
+    # -- what others say
 
     def claim_soon(self) -> None:
         """There may be something to claim: a wake-up, a due time, the poll."""
@@ -94,7 +94,7 @@ class Coordinator:
             known += batch.back
         return known
 
-    # -- ExecutorEvents -----------------------------------------------------------------------------------------------
+    # -- ExecutorEvents
 
     def results_came(self, executor: ExecutorProcess, results: list[tuple[Any, ...]]) -> None:
         """Runs have ended."""
@@ -114,7 +114,11 @@ class Coordinator:
 
     def withdrawn(self, executor: ExecutorProcess, flights: list[Flight]) -> None:
         """Run elsewhere if a place is free, else handed back."""
-        idle = [e for e in self._pool.executors if e.ready and not e.flights and e is not executor] if self._claiming else []
+        idle = (
+            [e for e in self._pool.executors if e.ready and not e.flights and e is not executor]
+            if self._claiming
+            else []
+        )
         for target, flight in zip(idle, flights, strict=False):
             self._send(target, [flight])
         self._waiting.back += flights[len(idle) :]
@@ -124,11 +128,21 @@ class Coordinator:
         """What had begun follows the crash rule, the rest goes back without an attempt (R-104)."""
         why = self._killed_for.pop(id(executor), None)
         for flight in begun:
-            outcome = failures.timed_out(flight) if why == flight.id else failures.crashed(flight, "ended unexpectedly")
+            outcome = (
+                failures.timed_out(flight)
+                if why == flight.id
+                else failures.crashed(flight, "ended unexpectedly")
+            )
             self._waiting.ended.append(outcome)
         self._waiting.back += not_begun
         if why is None:
-            logger.error("%s (pid %d) died; %d tasks had begun, %d had not", executor.name, executor.pid, len(begun), len(not_begun))
+            logger.error(
+                "%s (pid %d) died; %d tasks had begun, %d had not",
+                executor.name,
+                executor.pid,
+                len(begun),
+                len(not_begun),
+            )
         self._pool.replace(executor)
         self._wake.set()
 
@@ -136,7 +150,7 @@ class Coordinator:
         """A replacement can take tasks."""
         self.claim_soon()
 
-    # -- the loop -----------------------------------------------------------------------------------------------------
+    # -- the loop
 
     async def run(self) -> None:
         """Cycle until claiming has been stopped and everything has been written."""
@@ -150,7 +164,7 @@ class Coordinator:
                 continue
             self._in_flight_batch = batch
             begun = time.monotonic()
-            rows = await self._claims.cycle(batch.completed and completed_params(batch.completed), self._ends(batch), batch.back, batch.places)
+            rows = await self._claims.cycle(batch.completed, self._ends(batch), batch.back, batch.places)
             self._in_flight_batch = None
             self.read_ahead.cycle_took(time.monotonic() - begun)
             self._take_rows(rows, batch.places)
@@ -175,9 +189,24 @@ class Coordinator:
         claimed: list[Flight] = []
         again = False
         due_s: float | None = None
-        for tag, identity, generation, name, queue, kind, kwargs, options, timeout_ms, retries, max_retries, seconds in rows:
+        for (
+            tag,
+            identity,
+            generation,
+            name,
+            queue,
+            kind,
+            kwargs,
+            options,
+            timeout_ms,
+            retries,
+            max_retries,
+            seconds,
+        ) in rows:
             if tag == "claimed" or tag == "expired":
-                flight = Flight(identity, generation, name, queue, kind, kwargs, options, timeout_ms, retries, max_retries)
+                flight = Flight(
+                    identity, generation, name, queue, kind, kwargs, options, timeout_ms, retries, max_retries
+                )
                 if tag == "claimed":
                     claimed.append(flight)
                 else:
@@ -208,10 +237,10 @@ class Coordinator:
         if due_s is not None and due_s < self._poll_interval_s:
             self._wake_later("due", max(due_s, 0.0), claim=True)
 
-    # -- placing ------------------------------------------------------------------------------------------------------
+    # -- placing
 
     def _place(self, flights: list[Flight], places: list[ExecutorProcess]) -> None:
-        """Send each row to the executor it was claimed for, unless it would wait behind or be a task that is not quick."""
+        """Send each row to the executor it was claimed for, unless something that is not quick would wait there."""
         read_ahead = self.read_ahead
         read_ahead.batch_came([flight.task_name for flight in flights])
         groups: dict[ExecutorProcess, list[Flight]] = {}
@@ -244,7 +273,9 @@ class Coordinator:
 
     def _watch_waiting(self) -> None:
         if "watch" not in self._timers:
-            self._timers["watch"] = asyncio.get_running_loop().call_later(WITHDRAW_AFTER_S, self._ask_back_waiting)
+            self._timers["watch"] = asyncio.get_running_loop().call_later(
+                WITHDRAW_AFTER_S, self._ask_back_waiting
+            )
 
     def _ask_back_waiting(self) -> None:
         """What waits behind a task that turned out slow is withdrawn (R-041)."""
@@ -256,7 +287,7 @@ class Coordinator:
                     executor.ask_back(list(executor.flights)[1:])
                 self._watch_waiting()
 
-    # -- time limits --------------------------------------------------------------------------------------------------
+    # -- time limits
 
     def _head_changed(self, executor: ExecutorProcess) -> None:
         head = executor.head()
@@ -271,7 +302,9 @@ class Coordinator:
         """Kill the run; a task that has not begun goes back instead (R-080, R-081)."""
         if executor.head() is flight and executor.ready:
             self._killed_for[id(executor)] = flight.id
-            logger.warning("task %s (%s) ran over its limit of %s ms", flight.id, flight.task_name, flight.timeout_ms)
+            logger.warning(
+                "task %s (%s) ran over its limit of %s ms", flight.id, flight.task_name, flight.timeout_ms
+            )
             executor.kill()
 
     def _wake_later(self, key: str, seconds: float, *, claim: bool = False) -> None:

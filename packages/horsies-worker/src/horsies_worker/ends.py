@@ -8,10 +8,14 @@ from typing import Any
 from horsies.db import arrays
 from horsies.errors.codes import OperationalErrorCode
 from horsies.retry import RetryPolicy, retry_delay
-
 from horsies_worker.flight import Flight, Outcome
 
-_OUT_OF_REACH = frozenset({OperationalErrorCode.WORKER_RESOLUTION_ERROR.value, OperationalErrorCode.WORKER_SERIALIZATION_ERROR.value})
+_OUT_OF_REACH = frozenset(
+    {
+        OperationalErrorCode.WORKER_RESOLUTION_ERROR.value,
+        OperationalErrorCode.WORKER_SERIALIZATION_ERROR.value,
+    }
+)
 
 type PolicyOf = Callable[[Flight], RetryPolicy | None]
 
@@ -28,7 +32,9 @@ def completed_params(outcomes: list[Outcome]) -> dict[str, object]:
     }
 
 
-def ended_json(outcomes: list[Outcome], policy_of: PolicyOf, executors: Mapping[int, tuple[int, str]]) -> str | None:
+def ended_json(
+    outcomes: list[Outcome], policy_of: PolicyOf, executors: Mapping[int, tuple[int, str]]
+) -> str | None:
     """The JSON text for all other ends; None when there is none. `executors`: place -> (pid, process name)."""
     if not outcomes:
         return None
@@ -53,7 +59,11 @@ def _ended(outcome: Outcome, policy_of: PolicyOf, executors: Mapping[int, tuple[
     flight = outcome.flight
     status = "EXPIRED" if outcome.error_code == "TASK_EXPIRED" and outcome.by_worker else "FAILED"
     policy = policy_of(flight) if status == "FAILED" else None
-    retry_s = retry_delay(policy, flight.retry_count, outcome.error_code) if policy and flight.retry_count < flight.max_retries else None
+    retry_s = (
+        retry_delay(policy, flight.retry_count, outcome.error_code)
+        if policy and flight.retry_count < flight.max_retries
+        else None
+    )
     pid, name = executors.get(flight.place, (None, None)) if status == "FAILED" else (None, None)
     return {
         "id": flight.id,
@@ -73,6 +83,6 @@ def _ended(outcome: Outcome, policy_of: PolicyOf, executors: Mapping[int, tuple[
 
 def _storable(text: str | None) -> str | None:
     """Text as a column can hold it: no U+0000, no lone surrogates (D-018). JSON text has both escaped already."""
-    if text is None or text.isascii() and "\x00" not in text:
+    if text is None or (text.isascii() and "\x00" not in text):
         return text
     return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()

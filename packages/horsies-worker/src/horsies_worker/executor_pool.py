@@ -17,7 +17,9 @@ STOP_GRACE_S = 5.0
 class ExecutorPool:
     """P places, each with a process or waiting for one."""
 
-    def __init__(self, processes: int, init: dict[str, Any], events: ExecutorEvents, on_broken: Callable[[str], None]) -> None:
+    def __init__(
+        self, processes: int, init: dict[str, Any], events: ExecutorEvents, on_broken: Callable[[str], None]
+    ) -> None:
         self._init = init
         self._events = events
         self._on_broken = on_broken
@@ -32,7 +34,7 @@ class ExecutorPool:
         return [executor for executor in self._places if executor is not None]
 
     def identities(self) -> Mapping[int, tuple[int, str]]:
-        """place -> (pid, process name)."""
+        """Place -> (pid, process name)."""
         return {executor.place: (executor.pid, executor.name) for executor in self.executors}
 
     async def start(self) -> None:
@@ -62,7 +64,9 @@ class ExecutorPool:
         for executor in executors:
             executor.stop()
         if executors:
-            _, late = await asyncio.wait([asyncio.create_task(e.gone.wait()) for e in executors], timeout=STOP_GRACE_S)
+            _, late = await asyncio.wait(
+                [asyncio.create_task(e.gone.wait()) for e in executors], timeout=STOP_GRACE_S
+            )
             if late:
                 self.kill()
                 await asyncio.wait(late)

@@ -37,7 +37,9 @@ class ExecutorEvents(Protocol):
         """The executor has agreed never to begin these."""
         ...
 
-    def executor_died(self, executor: "ExecutorProcess", begun: list[Flight], not_begun: list[Flight]) -> None:
+    def executor_died(
+        self, executor: "ExecutorProcess", begun: list[Flight], not_begun: list[Flight]
+    ) -> None:
         """The process is gone; what it had, parted by its begin marks."""
         ...
 
@@ -66,7 +68,7 @@ class ExecutorProcess(asyncio.Protocol):
         self._ending = False
         self.gone = asyncio.Event()
 
-    # -- life ---------------------------------------------------------------------------------------------------------
+    # -- life
 
     async def start(self, init: dict[str, Any]) -> int:
         """Start the process and wait until it can take tasks; its settled resident memory in bytes.
@@ -76,7 +78,13 @@ class ExecutorProcess(asyncio.Protocol):
         """
         ours, theirs = socket.socketpair()
         try:
-            command = [sys.executable, "-m", "horsies_worker.child", str(theirs.fileno()), str(self._marks.fd)]
+            command = [
+                sys.executable,
+                "-m",
+                "horsies_worker.child",
+                str(theirs.fileno()),
+                str(self._marks.fd),
+            ]
             self._popen = subprocess.Popen(  # noqa: S603, ASYNC220 - our own module; takes a millisecond
                 command,
                 pass_fds=(theirs.fileno(), self._marks.fd),
@@ -92,7 +100,9 @@ class ExecutorProcess(asyncio.Protocol):
                 rss = await asyncio.shield(self._started)
         except TimeoutError:
             self.kill()
-            raise ExecutorStartError(f"{self.name} was not ready within {START_TIMEOUT_S:.0f} s", None) from None
+            raise ExecutorStartError(
+                f"{self.name} was not ready within {START_TIMEOUT_S:.0f} s", None
+            ) from None
         self.ready = True
         return rss
 
@@ -114,7 +124,7 @@ class ExecutorProcess(asyncio.Protocol):
             with suppress(ProcessLookupError):
                 self._popen.send_signal(signal.SIGKILL)
 
-    # -- work ---------------------------------------------------------------------------------------------------------
+    # -- work
 
     def run(self, flights: list[Flight]) -> None:
         """Send tasks; they run after those already here, in this order."""
@@ -145,7 +155,7 @@ class ExecutorProcess(asyncio.Protocol):
         """The task that is first in line."""
         return next(iter(self.flights.values()), None)
 
-    # -- asyncio.Protocol ---------------------------------------------------------------------------------------------
+    # -- asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the event loop."""
@@ -193,7 +203,9 @@ class ExecutorProcess(asyncio.Protocol):
         self._marks.close()
         if not self._started.done():
             code = popen.returncode if popen else None
-            self._started.set_exception(ExecutorStartError(f"{self.name} ended with exit code {code} while starting", code))
+            self._started.set_exception(
+                ExecutorStartError(f"{self.name} ended with exit code {code} while starting", code)
+            )
         elif not self._ending or flights:
             self._events.executor_died(self, begun, not_begun)
         self.gone.set()
@@ -206,5 +218,3 @@ class ExecutorProcess(asyncio.Protocol):
     def _send(self, kind: int, body: object) -> None:
         if self._transport is not None:
             self._transport.write(wire.pack(kind, body))
-
-

@@ -1,15 +1,17 @@
 """Outcomes that the worker itself writes, because no run could report one."""
 
 from horsies.codec.results import failure_envelope
+
 from horsies.errors.codes import BuiltInTaskCode, OperationalErrorCode, OutcomeCode
 from horsies.task_result import TaskError
-
 from horsies_worker.flight import Flight, Outcome
 
 
 def crashed(flight: Flight, how: str) -> Outcome:
     """The process that ran the task is gone (R-104)."""
-    return _failed(flight, OperationalErrorCode.WORKER_CRASHED, f"the process that ran this task {how}", None, reason=how)
+    return _failed(
+        flight, OperationalErrorCode.WORKER_CRASHED, f"the process that ran this task {how}", None, reason=how
+    )
 
 
 def timed_out(flight: Flight) -> Outcome:
@@ -22,7 +24,13 @@ def timed_out(flight: Flight) -> Outcome:
 def expired(flight: Flight, worker_id: str) -> Outcome:
     """The deadline had passed before the task could begin (T-64)."""
     data = {"task_id": flight.id, "worker_id": worker_id}
-    return _failed(flight, OutcomeCode.TASK_EXPIRED, "good_until passed before a worker could start this task", data, reason=None)
+    return _failed(
+        flight,
+        OutcomeCode.TASK_EXPIRED,
+        "good_until passed before a worker could start this task",
+        data,
+        reason=None,
+    )
 
 
 def unstorable(flight: Flight, why: str) -> Outcome:

@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 import psycopg
+
 from horsies.db.connect import OwnedAsyncConnection, connect_async
 from horsies.db.drive import execute_async
 
@@ -28,7 +29,9 @@ class Link:
         Raises:
             psycopg.OperationalError: refused, or no answer in time.
         """
-        self._connection = await connect_async(self._conninfo, timeout=CONNECT_TIMEOUT_S, prepare=self._prepare)
+        self._connection = await connect_async(
+            self._conninfo, timeout=CONNECT_TIMEOUT_S, prepare=self._prepare
+        )
 
     async def reconnect(self) -> None:
         """Close what is left of the connection and open a new one."""

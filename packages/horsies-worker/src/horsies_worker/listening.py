@@ -5,9 +5,9 @@ import logging
 from collections.abc import Callable, Sequence
 
 import psycopg
-from horsies.db.connect import OwnedAsyncConnection, connect_async
 from psycopg import sql as identifiers
 
+from horsies.db.connect import OwnedAsyncConnection, connect_async
 from horsies_worker.link import CONNECT_TIMEOUT_S
 
 logger = logging.getLogger("horsies.worker")
@@ -35,7 +35,9 @@ class WorkerListener:
         """
         self._connection = await connect_async(self._conninfo, timeout=CONNECT_TIMEOUT_S, prepare=False)
         for channel in self._channels:
-            await self._connection.execute(identifiers.SQL("listen {}").format(identifiers.Identifier(channel)))
+            await self._connection.execute(
+                identifiers.SQL("listen {}").format(identifiers.Identifier(channel))
+            )
         self.connected = True
 
     async def run(self) -> None:

@@ -33,7 +33,12 @@ class WorkerOptions:
     migrate: bool = True
 
     def __post_init__(self) -> None:
-        for name, least in (("processes", 1), ("concurrency", 1), ("max_tasks_per_child", 0), ("drain_timeout_s", 0)):
+        for name, least in (
+            ("processes", 1),
+            ("concurrency", 1),
+            ("max_tasks_per_child", 0),
+            ("drain_timeout_s", 0),
+        ):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
         if self.max_memory_per_child_mb is not None and self.max_memory_per_child_mb <= 0:

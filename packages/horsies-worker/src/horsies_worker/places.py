@@ -1,4 +1,4 @@
-"""Which executor the next rows are for: breadth first, so that no task waits behind another while an executor is free."""
+"""Which executor the next rows are for: breadth first, so that nothing waits while an executor is free."""
 
 from horsies_worker.executor_process import ExecutorProcess
 from horsies_worker.read_ahead import ReadAhead
@@ -7,7 +7,11 @@ from horsies_worker.read_ahead import ReadAhead
 def free_places(executors: list[ExecutorProcess], read_ahead: ReadAhead) -> list[ExecutorProcess]:
     """One entry for each row that may be claimed now, in the order in which rows are to be placed."""
     depth = read_ahead.depth()
-    loads = [(len(executor.flights), _room(executor, depth, read_ahead), executor) for executor in executors if executor.ready]
+    loads = [
+        (len(executor.flights), _room(executor, depth, read_ahead), executor)
+        for executor in executors
+        if executor.ready
+    ]
     if depth == 1:
         return [executor for load, _, executor in loads if load == 0]
     places: list[ExecutorProcess] = []

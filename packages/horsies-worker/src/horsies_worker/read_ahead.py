@@ -39,7 +39,8 @@ class ReadAhead:
 
     def batch_came(self, task_names: list[str]) -> None:
         """Adapt to what the last claim brought: rows that may not be read ahead cost a hand-back, so the limit grows by
-        doubling while all are quick and falls at once when one is not."""
+        doubling while all are quick and falls at once when one is not.
+        """
         slow = 0
         for name in task_names:
             seconds = self.durations.get(name, SLOW_TASK_S)

@@ -27,7 +27,7 @@ START_FAILED = 13  # exit code, text
 type Frame = tuple[int, Any]
 
 
-def pack(kind: int, body: object) -> bytes:
+def pack(kind: int, body: Any) -> bytes:
     """One frame."""
     data = marshal.dumps((kind, body))
     return _LENGTH.pack(len(data)) + data

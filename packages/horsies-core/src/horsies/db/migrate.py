@@ -117,11 +117,13 @@ def probe(connection: psycopg.Connection[Any], statements: sql.Statements) -> Sc
 
 def unusable(status: SchemaStatus, schema: str) -> SchemaError:
     """The error for a state in which nothing can be done."""
-    message = f"the database's schema {schema!r} is {status.state}: stored version {status.stored}, expected {EXPECTED_VERSION}"
+    versions = f"stored version {status.stored}, expected {EXPECTED_VERSION}"
+    message = f"the database's schema {schema!r} is {status.state}: {versions}"
     if status.state is SchemaState.AHEAD:
         advice = "install newer horsies packages: the database was upgraded for them"
     else:
-        advice = f"run `horsies db {'init' if status.state is SchemaState.ABSENT else 'upgrade'}` with a role that may change it"
+        command = "init" if status.state is SchemaState.ABSENT else "upgrade"
+        advice = f"run `horsies db {command}` with a role that may change the schema"
     return SchemaError(message, code=ErrorCode.BROKER_INIT_FAILED, help_text=advice)
 
 

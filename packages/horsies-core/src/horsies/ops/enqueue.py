@@ -13,7 +13,7 @@ type KeyedOutcome = Literal["inserted", "same", "different", "unreadable", "conf
 
 @dataclass(frozen=True, slots=True)
 class EnqueueRow:
-    """What a new task's row holds. Times travel as ISO text: psycopg would spend longer on a datetime than on all else."""
+    """What a new task's row holds. Times travel as ISO text: psycopg takes longer for a datetime than for all else."""
 
     id: str
     task_name: str
@@ -63,7 +63,9 @@ def enqueue_one(row: EnqueueRow, now: datetime | None = None) -> Op[None]:
     yield Run("enqueue_task", row.params(now))
 
 
-def enqueue_many(first: EnqueueRow, ids: list[str], shas: list[str], kwargs: list[str | None], now: datetime | None = None) -> Op[None]:
+def enqueue_many(
+    first: EnqueueRow, ids: list[str], shas: list[str], kwargs: list[str | None], now: datetime | None = None
+) -> Op[None]:
     """Insert tasks that differ in id, arguments and digest only, all or none; everything else comes from `first`."""
     params = first.params(now)
     params |= {"ids": arrays.plain(ids), "shas": arrays.plain(shas), "kwargs": arrays.texts(kwargs)}
@@ -77,7 +79,9 @@ def enqueue_replay(row: EnqueueRow, now: datetime | None = None) -> Op[ReplayOut
     return outcome
 
 
-def enqueue_keyed(row: EnqueueRow, request_sha: str, now: datetime | None = None) -> Op[tuple[KeyedOutcome, str]]:
+def enqueue_keyed(
+    row: EnqueueRow, request_sha: str, now: datetime | None = None
+) -> Op[tuple[KeyedOutcome, str]]:
     """Insert under an idempotency key; answers the outcome and the id of the task that holds the key (T-44 to T-46)."""
     params = row.params(now) | {"idempotency_key": row.idempotency_key, "request_sha": request_sha}
     rows = yield Run("enqueue_keyed", params)

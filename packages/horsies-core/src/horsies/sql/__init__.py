@@ -58,7 +58,7 @@ def _all_statements() -> dict[str, str]:
     for entry in sorted(_here().iterdir(), key=lambda entry: entry.name):
         if not entry.name.endswith(".sql"):
             continue
-        head, *rest = _HEAD.split(entry.read_text("utf-8"))
+        _, *rest = _HEAD.split(entry.read_text("utf-8"))
         for name, text in zip(rest[::2], rest[1::2], strict=True):
             if name in statements:
                 raise ValueError(f"two statements are called {name}; the second is in {entry.name}")

@@ -48,7 +48,9 @@ class Keeper:
         """Start listening; a coordinator silent for longer than the limit counts as gone."""
         self._heard_at = time.monotonic()
         threading.Thread(target=self._listen, name="horsies-keeper", daemon=True).start()
-        threading.Thread(target=self._watch, args=(silence_limit_s,), name="horsies-silence", daemon=True).start()
+        threading.Thread(
+            target=self._watch, args=(silence_limit_s,), name="horsies-silence", daemon=True
+        ).start()
 
     def send(self, kind: int, body: object) -> None:
         """Send one frame; ends the process if nobody is there to read it."""

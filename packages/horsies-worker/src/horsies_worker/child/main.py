@@ -11,9 +11,9 @@ from typing import Any
 
 import psutil
 from horsies.app import Horsies
+
 from horsies.app_locator import load_app
 from horsies.suppression import suppress_sends
-
 from horsies_worker import wire
 from horsies_worker.begin_marks import BeginMarks
 from horsies_worker.child.keeper import Keeper

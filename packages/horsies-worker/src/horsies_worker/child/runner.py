@@ -26,7 +26,9 @@ class Runner:
     under load many share a message and no result waits for another task's run.
     """
 
-    def __init__(self, tasks: Mapping[str, TaskFunction[..., object]], keeper: Keeper, marks: BeginMarks) -> None:
+    def __init__(
+        self, tasks: Mapping[str, TaskFunction[..., object]], keeper: Keeper, marks: BeginMarks
+    ) -> None:
         self._tasks = tasks
         self._keeper = keeper
         self._marks = marks
@@ -70,6 +72,13 @@ class Runner:
         outcome: RunOutcome = resolution_failure(task_name) if task is None else run_task(task, kwargs)
         seconds = time.perf_counter() - begun
         self._quick[task_name] = seconds < SLOW_TASK_S
-        result = (seq, outcome.ok, outcome.envelope, outcome.error_code, outcome.error_message, int(seconds * 1e6))
+        result = (
+            seq,
+            outcome.ok,
+            outcome.envelope,
+            outcome.error_code,
+            outcome.error_message,
+            int(seconds * 1e6),
+        )
         with self._results_lock:
             self._results.append(result)

@@ -1,0 +1,304 @@
+"""One worker: its start-up order, its duties, its end (07 §1, §10). The composition root of the process."""
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+import uuid
+from collections.abc import Sequence
+from contextlib import suppress
+from importlib.metadata import version
+
+import psycopg
+from horsies.app import Horsies
+
+from horsies.db import arrays
+from horsies.errors.catalogue import ErrorCode
+from horsies.errors.diagnostic import ConfigurationError, HorsiesError
+from horsies.retry import RetryPolicy
+from horsies.transient import is_transient
+from horsies_worker.claims import Claims, ClaimSettings, ServedQueue
+from horsies_worker.coordinator import Coordinator
+from horsies_worker.ends import policy_of_options
+from horsies_worker.executor_pool import ExecutorPool
+from horsies_worker.executor_process import ExecutorStartError
+from horsies_worker.flight import Flight
+from horsies_worker.heartbeat import Heartbeat
+from horsies_worker.link import Link
+from horsies_worker.listening import WorkerListener
+from horsies_worker.options import WorkerOptions
+
+logger = logging.getLogger("horsies.worker")
+
+EXIT_DRAINED = 0
+EXIT_FAILED = 1
+EXIT_FORCED = 3
+RESULT_WRITE_LIMIT_S = 30.0
+
+
+class Worker:
+    """Claims tasks of an app's queues and runs them in executor processes."""
+
+    def __init__(
+        self,
+        app: Horsies,
+        locator: str,
+        options: WorkerOptions,
+        *,
+        loglevel: str = "INFO",
+        log_format: str = "text",
+    ) -> None:
+        self.id = str(uuid.uuid4())
+        self._app = app
+        self._options = options
+        self._broker = app.get_broker()
+        self._queues = served_queues(app, options.queues)
+        self._init = {
+            "app": locator,
+            "cwd": os.getcwd(),
+            "sys_path": list(sys.path),
+            "loglevel": loglevel,
+            "log_format": log_format,
+            "silence_limit_s": app.config.recovery.running_stale_threshold_ms / 1000,
+        }
+        self._signals = 0
+        self._forced = False
+
+    async def run(self) -> int:
+        """Work until told to stop; the exit code (R-133)."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_signal)
+        self._stop_requested = asyncio.Event()
+        try:
+            started = asyncio.ensure_future(self._start())
+            stop = asyncio.ensure_future(self._stop_requested.wait())
+            await asyncio.wait((started, stop), return_when=asyncio.FIRST_COMPLETED)
+            if not started.done():
+                started.cancel()
+                with suppress(asyncio.CancelledError):
+                    await started
+                await self._pool.stop()
+                return EXIT_DRAINED
+            stop.cancel()
+            started.result()
+        except (ExecutorStartError, HorsiesError, psycopg.Error, ExceptionGroup) as error:
+            logger.error("the worker could not start: %s", _shown(error))
+            self._pool.kill()
+            await self._pool.stop()
+            return EXIT_FAILED
+        return await self._work()
+
+    # -- start
+
+    async def _start(self) -> None:
+        broker, config = self._broker, self._app.config
+        self._cycle_link = Link(
+            broker.conninfo(application_name="horsies worker cycle"), prepare=broker.prepares
+        )
+        self._duty_link = Link(broker.conninfo(application_name="horsies worker"), prepare=broker.prepares)
+        settings = ClaimSettings(
+            self.id, socket.gethostname(), self._queues, config.cluster_wide_cap, "default,process"
+        )
+        claims = Claims(
+            settings,
+            self._cycle_link,
+            broker.statements,
+            config.resilience,
+            lambda: coordinator.flights(),  # noqa: PLW0108 - made in the next line
+            lambda: pool.executors,
+        )
+        coordinator = Coordinator(
+            self.id, claims, self._policy_of, config.resilience.notify_poll_interval_ms / 1000
+        )
+        pool = ExecutorPool(self._options.processes, self._init, coordinator, coordinator.give_up)
+        coordinator.attach(pool)
+        self._coordinator, self._pool = coordinator, pool
+        await self._use_schema()
+        await pool.start()
+        channels = {broker.queue_channel(queue.name): queue.name for queue in self._queues}
+        conninfo = broker.conninfo(session=True, application_name="horsies worker listener")
+        self._listener = WorkerListener(
+            conninfo, list(channels), lambda channel, payload: coordinator.claim_soon()
+        )
+        await self._listener.connect()
+        await self._register()
+
+    async def _use_schema(self) -> None:
+        """Probe, and create or upgrade where allowed; outages are waited out (R-004)."""
+        resilience, attempt = self._app.config.resilience, 0
+        while True:
+            try:
+                await asyncio.to_thread(self._broker.ensure_schema, may_migrate=self._options.migrate)
+                return
+            except psycopg.Error as error:
+                attempt += 1
+                limit = resilience.db_retry_max_attempts
+                if not is_transient(error) or (limit and attempt >= limit):
+                    raise
+                pause = (
+                    min(
+                        resilience.db_retry_max_ms, resilience.db_retry_initial_ms * 2 ** min(attempt - 1, 20)
+                    )
+                    / 1000
+                )
+                logger.warning(
+                    "the database does not answer (attempt %d), next try in %.1f s: %s",
+                    attempt,
+                    pause,
+                    str(error).strip(),
+                )
+                await asyncio.sleep(pause)
+
+    async def _register(self) -> None:
+        statements, config = self._broker.statements, self._app.config
+        recovery = config.recovery
+        interval_ms = min(recovery.runner_heartbeat_interval_ms, recovery.claimer_heartbeat_interval_ms)
+        self._heartbeat = Heartbeat(self.id, self._duty_link, statements, interval_ms / 1000, self._snapshot)
+        row = {
+            "id": self.id,
+            "hostname": socket.gethostname(),
+            "pid": os.getpid(),
+            "version": version("horsies-worker"),
+            "heartbeat_interval_ms": interval_ms,
+            "snapshot": json.dumps(self._snapshot()),
+        }
+        await self._duty_link.execute(statements["register_worker"], row)
+        queues = {
+            "names": arrays.texts(queue.name for queue in self._queues),
+            "priorities": arrays.plain(queue.rank for queue in self._queues),
+            "caps": arrays.plain("NULL" if queue.cap is None else queue.cap for queue in self._queues),
+            "worker": self.id,
+        }
+        await self._duty_link.execute(statements["report_queues"], queues)
+        options = self._options
+        logger.info(
+            "ready: processes=%d concurrency=%d executor=%s cluster_wide_cap=%s prefetch=%d queues=%s",
+            options.processes, options.concurrency, options.executor, config.cluster_wide_cap or "unlimited",
+            config.prefetch_buffer, ",".join(queue.name for queue in self._queues),
+        )  # fmt: skip
+
+    # -- work and end
+
+    async def _work(self) -> int:
+        cycles = asyncio.create_task(self._coordinator.run(), name="cycles")
+        duties = [
+            asyncio.create_task(self._heartbeat.run(), name="heartbeat"),
+            asyncio.create_task(self._listener.run(), name="listener"),
+        ]
+        stop = asyncio.create_task(self._stop_requested.wait())
+        self._coordinator.claim_soon()
+        await asyncio.wait((cycles, stop, *duties), return_when=asyncio.FIRST_COMPLETED)
+        for task in (cycles, *duties):
+            if task.done():
+                self._coordinator.give_up(f"{task.get_name()} ended: {task.exception()}")
+        self._heartbeat.state = "draining"
+        self._coordinator.stop_claiming()
+        if not cycles.done():
+            await self._drain(cycles)
+        stop.cancel()
+        for task in duties:
+            task.cancel()
+        await asyncio.gather(*duties, stop, return_exceptions=True)
+        await self._pool.stop()
+        await self._close(cycles)
+        if cycles.cancelled() or cycles.exception() is not None or self._coordinator.failed_because:
+            logger.error(
+                "the worker ends with an error: %s", self._coordinator.failed_because or _ending(cycles)
+            )
+            return EXIT_FAILED
+        return EXIT_FORCED if self._forced else EXIT_DRAINED
+
+    async def _drain(self, cycles: "asyncio.Task[None]") -> None:
+        """Until what runs has ended; a second signal or the time limit ends it by force (R-130, R-131)."""
+        logger.info("stopping: %d tasks are still running", len(self._coordinator.flights()))
+        limit = self._options.drain_timeout_s or None
+        self._stop_requested.clear()
+        again = asyncio.create_task(self._stop_requested.wait())
+        await asyncio.wait((cycles, again), timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+        again.cancel()
+        if not cycles.done():
+            self._forced = bool(self._coordinator.flights())
+            self._pool.kill()
+            await asyncio.wait((cycles,), timeout=RESULT_WRITE_LIMIT_S)
+            if not cycles.done():
+                cycles.cancel()
+                await asyncio.wait((cycles,))
+
+    async def _close(self, cycles: "asyncio.Task[None]") -> None:
+        await self._listener.close()
+        with suppress(psycopg.Error):
+            await self._duty_link.execute(self._broker.statements["stop_worker"], {"id": self.id})
+        await self._duty_link.close()
+        await self._cycle_link.close()
+
+    def _on_signal(self) -> None:
+        self._signals += 1
+        if self._signals > 2:
+            self._pool.kill()
+            os._exit(EXIT_FORCED)
+        self._stop_requested.set()
+
+    # -- what others ask
+
+    def _policy_of(self, flight: Flight) -> RetryPolicy | None:
+        """The row's own policy; a row without options has what is registered here."""
+        if flight.options is not None:
+            return policy_of_options(flight.options)
+        task = self._app.tasks.get(flight.task_name)
+        return task.retry_policy if task is not None else None
+
+    def _snapshot(self) -> dict[str, object]:
+        options, config = self._options, self._app.config
+        return {
+            "processes": options.processes,
+            "concurrency": options.concurrency,
+            "executor": options.executor,
+            "prefetch_buffer": config.prefetch_buffer,
+            "cluster_wide_cap": config.cluster_wide_cap,
+            "queues": [queue.name for queue in self._queues],
+            "tasks_running": len(self._coordinator.flights()),
+        }
+
+
+def served_queues(app: Horsies, wanted: Sequence[str] | None) -> list[ServedQueue]:
+    """The queues a worker claims from.
+
+    Raises:
+        ConfigurationError: HRS-206, one is unknown, empty or named twice.
+    """
+    served = {
+        queue.name: ServedQueue(queue.name, queue.priority, queue.max_concurrency)
+        for queue in app.config.queues
+    }
+    if wanted is None:
+        return list(served.values())
+    unknown = [name for name in wanted if name not in served]
+    if unknown or not wanted or len(set(wanted)) < len(wanted):
+        problem = (
+            f"unknown queue {unknown[0]!r}"
+            if unknown
+            else "a queue is named twice"
+            if wanted
+            else "no queue is named"
+        )
+        raise ConfigurationError(
+            f"--queues: {problem}",
+            code=ErrorCode.CLI_INVALID_ARGS,
+            notes=[f"valid queues: {', '.join(served)}"],
+            help_text="name configured queues, separated by commas, or leave --queues out to serve all",
+        )
+    return [served[name] for name in wanted]
+
+
+def _shown(error: BaseException) -> str:
+    if isinstance(error, ExceptionGroup):
+        return "; ".join(_shown(each) for each in error.exceptions)
+    return str(error).strip()
+
+
+def _ending(task: "asyncio.Task[None]") -> str:
+    return "cancelled" if task.cancelled() else _shown(task.exception() or RuntimeError("unknown"))
