@@ -43,7 +43,8 @@ class TaskAttemptInfo:
     worker_process_name: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+# Without slots: in a frozen class with slots, assigning to the property `result` ends in an internal TypeError.
+@dataclass(frozen=True)
 class TaskInfo:
     """One task, as it was when it was read. What was not asked for is `None` (or `False`).
 
