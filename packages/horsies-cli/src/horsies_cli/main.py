@@ -8,8 +8,8 @@ import importlib
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import EntryPoint, entry_points
-from typing import cast
 
 import typer
 
@@ -66,7 +66,9 @@ def find_commands(contributions: Iterable[EntryPoint]) -> tuple[dict[str, Comman
         provider = point.dist.name if point.dist else point.value
         if point.name in commands:
             owner = commands[point.name].provider
-            warnings.append(f"the command '{point.name}' of {provider} is ignored: {owner} has one of that name")
+            warnings.append(
+                f"the command '{point.name}' of {provider} is ignored: {owner} has one of that name"
+            )
             continue
         summary = CONTRIBUTED[point.name][1] if _is_sibling(point) else f"(from {provider})"
         commands[point.name] = Command(point.name, summary, point.load, provider)
@@ -102,9 +104,9 @@ def build_root(commands: Mapping[str, Command]) -> typer.Typer:
             raise typer.Exit(1)
 
     for name, command in sorted(commands.items()):
-        _add(root, name, command.summary, lambda arguments, command=command: _run(command, arguments))
+        _add(root, name, command.summary, partial(_run, command))
     for name, owner in missing.items():
-        _add(root, name, "", lambda _, name=name, owner=owner: _refuse(name, owner), hidden=True)
+        _add(root, name, "", partial(_refuse, name, owner), hidden=True)
     return root
 
 
@@ -135,15 +137,15 @@ def _run(command: Command, arguments: list[str]) -> None:
             raise CommandFailedError(
                 f"the command '{command.name}' of {command.provider} is neither a Typer app nor a function", 1
             )
-        function = cast("Callable[..., object]", target)
-        target = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+        function, target = target, typer.Typer(add_completion=False, pretty_exceptions_enable=False)
         target.command()(function)
     target(args=arguments, prog_name=f"horsies {command.name}")
 
 
-def _refuse(name: str, owner: str) -> None:
+def _refuse(name: str, owner: str, _arguments: list[str]) -> None:
     raise CommandFailedError(
-        f"command '{name}' is provided by {owner}, which is not installed\nadd it with: pip install {owner}", 2
+        f"command '{name}' is provided by {owner}, which is not installed\nadd it with: pip install {owner}",
+        2,
     )
 
 
