@@ -48,6 +48,7 @@ class AsyncConnectionPool:
         begin_anew_after_fork(self)
 
     def _begin(self) -> None:
+        self._home = object()  # marks the connections that release may put back
         self._idle: deque[OwnedAsyncConnection] = deque()
         self._waiters: deque[_Turn] = deque()
         self._all: set[OwnedAsyncConnection] = set()
@@ -72,11 +73,11 @@ class AsyncConnectionPool:
 
     def release(self, connection: OwnedAsyncConnection) -> None:
         """Take a connection back. One that is broken or in a transaction is closed."""
-        idle = self._idle
-        if connection.home is not idle or connection.pgconn.transaction_status != _IDLE:
+        if connection.home is not self._home or connection.pgconn.transaction_status != _IDLE:
             self._discard(connection)
             return
         connection.used_at = self._clock()
+        idle = self._idle
         if self._waiters and self._hand_on(connection):
             return
         idle.append(connection)
@@ -87,6 +88,7 @@ class AsyncConnectionPool:
     def close(self) -> None:
         """Close unused connections now, the others when released; whoever waits gets `PoolClosed`."""
         self._closed = True
+        self._home = object()  # so that release does not put back the connections in use
         idle, self._idle = self._idle, deque()
         for turn in self._waiters:
             if not turn.done():
@@ -99,6 +101,11 @@ class AsyncConnectionPool:
     def size(self) -> int:
         """Connections open or being opened."""
         return self._size
+
+    @property
+    def waiting(self) -> int:
+        """Callers in line."""
+        return len(self._waiters)
 
     def after_fork(self) -> None:
         """In a child: an empty pool; the parent's connections are left alone."""
@@ -163,7 +170,7 @@ class AsyncConnectionPool:
             connection.pgconn.finish()
             raise PoolClosed("the connection pool was closed")
         connection.expires_at = self._clock() + settings.recycle
-        connection.home = self._idle
+        connection.home = self._home
         self._all.add(connection)
         return connection
 
@@ -225,11 +232,10 @@ class AsyncPools:
         self._pools: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncConnectionPool] = (
             weakref.WeakKeyDictionary()
         )
-        # The last answer, as nearly every process has one loop. Weak: no loop must live on for our sake.
-        self._last: tuple[weakref.ref[asyncio.AbstractEventLoop] | None, AsyncConnectionPool | None] = (
-            None,
-            None,
-        )
+        # The last answer, as nearly every process has one loop. Weak: neither lives on for our sake.
+        self._last: tuple[
+            weakref.ref[asyncio.AbstractEventLoop] | None, weakref.ref[AsyncConnectionPool] | None
+        ] = (None, None)
 
     def current(self) -> AsyncConnectionPool:
         """The pool of the running loop.
@@ -239,8 +245,13 @@ class AsyncPools:
             PoolClosed: `close` was called.
         """
         loop = asyncio.get_running_loop()
-        reference, pool = self._last
-        if pool is not None and reference is not None and reference() is loop:
+        last_loop, last_pool = self._last
+        if (
+            last_loop is not None
+            and last_pool is not None
+            and last_loop() is loop
+            and (pool := last_pool()) is not None
+        ):
             return pool
         with self._lock:
             if self._closed:
@@ -249,7 +260,7 @@ class AsyncPools:
             if pool is None:
                 self._sweep()
                 pool = self._pools[loop] = AsyncConnectionPool(self._settings, clock=self._clock)
-            self._last = (weakref.ref(loop), pool)
+            self._last = (weakref.ref(loop), weakref.ref(pool))
         return pool
 
     def close(self) -> None:

@@ -9,6 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import psycopg
@@ -104,6 +105,7 @@ class ConnectionPool:
 
     def _begin(self) -> None:
         self._lock = threading.Lock()
+        self._home = object()  # marks the connections that release may put back
         self._idle: deque[OwnedConnection] = deque()
         self._waiters: deque[_Waiter] = deque()
         self._all: set[OwnedConnection] = set()
@@ -128,11 +130,11 @@ class ConnectionPool:
 
     def release(self, connection: OwnedConnection) -> None:
         """Take a connection back. One that is broken or in a transaction is closed."""
-        idle = self._idle
-        if connection.home is not idle or connection.pgconn.transaction_status != _IDLE:
+        if connection.home is not self._home or connection.pgconn.transaction_status != _IDLE:
             self._discard(connection)
             return
         connection.used_at = self._clock()
+        idle = self._idle
         idle.append(connection)
         # Only now: a waiter enters the line, then looks at the deque again, so one of the two sees the other.
         if self._waiters or len(idle) > self._keep:
@@ -142,20 +144,24 @@ class ConnectionPool:
         """Close unused connections now, the others when released; whoever waits gets `PoolClosed`."""
         with self._lock:
             self._closed = True
-            # A new deque makes strangers of the connections in use, so that release looks at them closely.
-            idle, self._idle = self._idle, deque()
+            # What is released from now on is closed: by its home, or just after it was put back.
+            self._home = object()
+            self._keep = -1
             waiters, self._waiters = self._waiters, deque()
-            self._all.difference_update(idle)
         for waiter in waiters:
             waiter.closed = True
             waiter.gate.release()
-        for connection in idle:
-            connection.close()
+        self._settle()
 
     @property
     def size(self) -> int:
         """Connections open or being opened."""
         return self._size
+
+    @property
+    def waiting(self) -> int:
+        """Callers in line."""
+        return len(self._waiters)
 
     def after_fork(self) -> None:
         """In a child: an empty pool of its own; the parent's connections are left alone."""
@@ -226,11 +232,9 @@ class ConnectionPool:
         surplus: list[OwnedConnection] = []
         with self._lock:
             self._serve()
-            while len(self._idle) > self._keep:
-                try:
+            with suppress(IndexError):  # another thread took it meanwhile
+                while len(self._idle) > self._keep:
                     surplus.append(self._idle.popleft())
-                except IndexError:
-                    break
         for connection in surplus:
             self._forget(connection)
             self._vacate()
@@ -255,7 +259,7 @@ class ConnectionPool:
         connection.expires_at = self._clock() + settings.recycle
         with self._lock:
             if not self._closed:
-                connection.home = self._idle
+                connection.home = self._home
                 self._all.add(connection)
                 return connection
         connection.close()
