@@ -37,9 +37,6 @@ with back as (
 )
 select pg_notify({schema}.channel('q:' || b.queue_name), '') from (select distinct queue_name from back) b
 
--- name: ensure_history
-select {schema}.ensure_history(%(retention_class)s)
-
 -- name: ensure_history_of
 select {schema}.ensure_history(c.retention_class)
 from (select distinct t.retention_class from {schema}.tasks t where t.worker_id = %(worker)s::uuid) c
