@@ -13,6 +13,8 @@ class UnwrapError(Exception):
     def __init__(self, result: "Ok[Any] | Err[Any]", message: str) -> None:
         super().__init__(message)
         self.result = result
+        if isinstance(result, Err) and isinstance(result.err_value, BaseException):
+            self.__cause__ = result.err_value
 
     def __reduce__(self) -> tuple[type["UnwrapError"], tuple[object, str]]:
         return UnwrapError, (self.result, str(self))
@@ -24,8 +26,18 @@ class _EndOfDo(Exception):  # noqa: N818  (not an error: it carries an Err out t
         self.result = result
 
 
+class _Immutable:
+    __slots__ = ()
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"cannot set {name!r}: {type(self).__name__} is immutable")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"cannot delete {name!r}: {type(self).__name__} is immutable")
+
+
 @final
-class Ok[T]:
+class Ok[T](_Immutable):
     """Success, holding a value. Immutable."""
 
     __match_args__ = ("ok_value",)
@@ -54,7 +66,6 @@ class Ok[T]:
 
     def err(self) -> None:
         """`None`: there is no error."""
-        return
 
     def unwrap(self) -> T:
         """The value."""
@@ -75,6 +86,8 @@ class Ok[T]:
     def unwrap_or(self, default: object) -> T:
         """The value."""
         return self._value
+
+    # Functions that this side does not call take Any: a lambda's parameter then stays known to type checkers.
 
     def unwrap_or_else(self, function: Callable[[Any], object]) -> T:
         """The value."""
@@ -139,18 +152,12 @@ class Ok[T]:
     def __repr__(self) -> str:
         return f"Ok({self._value!r})"
 
-    def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError(f"cannot set {name!r}: Ok is immutable")
-
-    def __delattr__(self, name: str) -> NoReturn:
-        raise AttributeError(f"cannot delete {name!r}: Ok is immutable")
-
     def __reduce__(self) -> tuple[type["Ok[T]"], tuple[T]]:
         return Ok, (self._value,)
 
 
 @final
-class Err[E]:
+class Err[E](_Immutable):
     """Failure, holding an error. Immutable."""
 
     __match_args__ = ("err_value",)
@@ -175,7 +182,6 @@ class Err[E]:
 
     def ok(self) -> None:
         """`None`: there is no value."""
-        return
 
     def err(self) -> E:
         """The error."""
@@ -183,7 +189,7 @@ class Err[E]:
 
     def unwrap(self) -> NoReturn:
         """Raise `UnwrapError`: there is no value."""
-        raise self._unwrap_error(f"called unwrap() on {self!r}")
+        raise UnwrapError(self, f"called unwrap() on {self!r}")
 
     def unwrap_err(self) -> E:
         """The error."""
@@ -191,7 +197,7 @@ class Err[E]:
 
     def expect(self, message: str) -> NoReturn:
         """Raise `UnwrapError` with `message` and the error: there is no value."""
-        raise self._unwrap_error(f"{message}: {self._value!r}")
+        raise UnwrapError(self, f"{message}: {self._value!r}")
 
     def expect_err(self, message: object) -> E:
         """The error."""
@@ -267,20 +273,8 @@ class Err[E]:
     def __repr__(self) -> str:
         return f"Err({self._value!r})"
 
-    def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError(f"cannot set {name!r}: Err is immutable")
-
-    def __delattr__(self, name: str) -> NoReturn:
-        raise AttributeError(f"cannot delete {name!r}: Err is immutable")
-
     def __reduce__(self) -> tuple[type["Err[E]"], tuple[E]]:
         return Err, (self._value,)
-
-    def _unwrap_error(self, message: str) -> UnwrapError:
-        error = UnwrapError(self, message)
-        if isinstance(self._value, BaseException):
-            error.__cause__ = self._value
-        return error
 
 
 type Result[T, E] = Ok[T] | Err[E]
@@ -300,8 +294,7 @@ def is_err[T, E](result: Result[T, E]) -> TypeIs[Err[E]]:
 def do[T, E](generator: Generator[Result[T, E], None, None]) -> Result[T, E]:
     """Chain results: the generator's first value, or the first `Err` it iterates over.
 
-    Example:
-        `do(Ok(a + b) for a in first() for b in second(a))`
+    Write `do(Ok(a + b) for a in first() for b in second(a))`.
 
     Raises:
         TypeError: An async generator was given; `do_async` takes those.

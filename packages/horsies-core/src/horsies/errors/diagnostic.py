@@ -186,7 +186,10 @@ def _nearest_user_location() -> SourceLocation | None:
 
 
 def _is_user_code(file: str, frame: FrameType) -> bool:
-    if file.startswith(("<", _STANDARD_LIBRARY)) or any(part in file for part in _INSTALLED):
+    # Without .py it is an installed console script: nobody's mistake is there.
+    if not file.endswith(".py") or file.startswith(("<", _STANDARD_LIBRARY)):
+        return False
+    if any(part in file for part in _INSTALLED):
         return False
     # Under `python -m` the name is __main__, and only the import spec tells where the module belongs.
     spec = frame.f_globals.get("__spec__")
