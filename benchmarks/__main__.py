@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks import drain, enqueue, fixed_costs, idle, latency, report, server, systems
-from benchmarks.envs import EnvironmentMissingError
+from benchmarks.envs import EnvironmentMissingError, horsies_core_environment
 from benchmarks.floors import Floors
 from benchmarks.marks import Marks
 from benchmarks.report import Results
@@ -87,7 +87,8 @@ def sizes_of(options: argparse.Namespace) -> Sizes:
 def present(options: argparse.Namespace, redis: server.Redis | None, results: Results) -> list[System]:
     """The systems that can be measured here; why the others cannot goes to the problems."""
     found: list[System] = []
-    if find_spec("horsies_worker.__main__"):
+    worker = find_spec("horsies_worker")
+    if worker is not None and worker.origin and Path(worker.origin).with_name("__main__.py").exists():
         found.append(systems.horsies())
     else:
         results.problems.append("horsies: horsies-worker is not installed")
@@ -126,26 +127,37 @@ def probes(measure: str, chosen: list[System], services: Services, sizes: Sizes)
 
 def measure_all(options: argparse.Namespace, services: Services, sizes: Sizes, results: Results) -> None:
     chosen = present(options, services.redis, results)
+    installed = chosen
     if {"imports", "size"} & set(options.only):
-        fixed_costs.prepare(chosen)
+        installed = plainly_installed(chosen, results)
     for measure in options.only:
         began = time.monotonic()
         if measure == "size":
-            for system in chosen:
+            for system in installed:
                 results.add(measure, system.name, {"installed_mb": fixed_costs.installed_megabytes(system)})
         elif measure == "idle":
-            more = [
-                systems.horsies(n, name=f"horsies x{n}")
-                for n in IDLE_EXECUTORS
-                if chosen[0].environment is None
-            ]
+            with_horsies = any(system.environment is None for system in chosen)
+            more = [systems.horsies(n, name=f"horsies x{n}") for n in IDLE_EXECUTORS if with_horsies]
             figures, problems = idle.measure([*chosen, *more], services, sizes.idle_seconds)
             for name, values in figures.items():
                 results.add(measure, name, values)
             results.problems += problems
         else:
-            interleave(measure, probes(measure, chosen, services, sizes), sizes.runs, results)
+            measured = installed if measure == "imports" else chosen
+            interleave(measure, probes(measure, measured, services, sizes), sizes.runs, results)
         print(f"{measure}: {time.monotonic() - began:.0f} s", file=sys.stderr)
+
+
+def plainly_installed(chosen: list[System], results: Results) -> list[System]:
+    """Install horsies-core from the tree as it is now; without it horsies is left out."""
+    if not any(system.environment is None for system in chosen):
+        return chosen
+    try:
+        horsies_core_environment().ensure(renew=True)
+    except EnvironmentMissingError as error:
+        results.problems.append(f"imports and size of horsies: {error}")
+        return [system for system in chosen if system.environment is not None]
+    return chosen
 
 
 def interleave(measure: str, steps: list[tuple[str, Probe]], runs: int, results: Results) -> None:

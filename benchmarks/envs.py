@@ -1,6 +1,7 @@
 """One virtual environment per peer in benchmarks/.envs, with pinned versions from PyPI."""
 
 import importlib.util
+import os
 import shutil
 import subprocess
 import sys
@@ -59,7 +60,8 @@ def horsies_core_environment() -> Environment:
 
 
 def _find_uv() -> list[str]:
-    candidates = [[path]] if (path := shutil.which("uv")) else []
+    paths = (os.environ.get("UV"), shutil.which("uv"), str(HERE.parent / ".uv" / "bin" / "uv"))
+    candidates = [[path] for path in paths if path and Path(path).exists()]
     if importlib.util.find_spec("uv"):
         candidates.append([sys.executable, "-m", "uv"])
     for command in candidates:  # what is on PATH may be a version manager's shim without a uv behind it

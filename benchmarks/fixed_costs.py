@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.envs import horsies_core_environment
-from benchmarks.session import ROOT, Services
+from benchmarks.session import ROOT, Services, SystemFailedError
 from benchmarks.systems import System
 
 REPEATS = 5
@@ -21,7 +21,9 @@ def _python_of(system: System) -> tuple[Path, Path]:
 
 def _run(python: Path, code: str, env: dict[str, str]) -> float:
     began = time.perf_counter()
-    subprocess.run([str(python), "-c", code], env=env, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    done = subprocess.run([str(python), "-c", code], env=env, cwd=ROOT, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemFailedError(f"{code}: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")
     return time.perf_counter() - began
 
 
@@ -52,9 +54,3 @@ def installed_megabytes(system: System) -> float:
         names[:] = [name for name in names if name != "__pycache__"]
         total += sum((Path(directory) / file).lstat().st_size for file in files)
     return total / 1e6
-
-
-def prepare(systems: list[System]) -> None:
-    """Install horsies-core from the tree, as it is now."""
-    if any(system.environment is None for system in systems):
-        horsies_core_environment().ensure(renew=True)

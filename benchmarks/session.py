@@ -57,6 +57,11 @@ class Services:
         return env
 
 
+def log_of(system: System, services: Services) -> Path:
+    """Where the sender and the workers of a system write."""
+    return services.directory / f"{system.database}.log"
+
+
 @dataclass(slots=True)
 class Session:
     """A system that is set up."""
@@ -87,7 +92,7 @@ class Session:
 
     @property
     def log(self) -> Path:
-        return self.services.directory / f"{self.system.name}.log"
+        return log_of(self.system, self.services)
 
     @property
     def worker_pids(self) -> list[int]:
@@ -122,7 +127,7 @@ def session(system: System, services: Services, *, worker: bool) -> Iterator[Ses
     """Set the system up from nothing; with a worker, start it and wait until it is warm."""
     services.marks.clear()
     env = services.environment(system)
-    log = services.directory / f"{system.name}.log"
+    log = log_of(system, services)
     driver = processes.start([system.python, "-m", system.driver], log=log, env=env, cwd=ROOT, pipes=True)
     opened = Session(system, services, env, driver)
     try:

@@ -44,13 +44,8 @@ def horsies(executors: int = 2, *, name: str = "horsies") -> System:
         application="benchmarks.horsies_app",
         library="horsies",
         worker=(
-            "-m",
-            "horsies_worker",
-            "benchmarks.horsies_app:app",
-            "--processes",
-            str(executors),
-            "--loglevel",
-            "WARNING",
+            *("-m", "horsies_worker", "benchmarks.horsies_app:app"),
+            *("--processes", str(executors), "--loglevel", "WARNING"),
         ),
     )
 
@@ -62,11 +57,8 @@ PROCRASTINATE = System(
     application="benchmarks.peers.procrastinate.app",
     library="procrastinate",
     worker=(
-        "-m",
-        "procrastinate",
-        "--app=benchmarks.peers.procrastinate.app.app",
-        "worker",
-        "--concurrency=10",
+        *("-m", "procrastinate", "--log-level=warning", "--app=benchmarks.peers.procrastinate.app.app"),
+        *("worker", "--concurrency=10"),
     ),
     worker_copies=2,
     environment=Environment("procrastinate", ("procrastinate==3.10.0", "psycopg[binary,pool]==3.3.9")),
@@ -78,16 +70,7 @@ PGQUEUER = System(
     driver="benchmarks.peers.pgqueuer.driver",
     application="benchmarks.peers.pgqueuer.app",
     library="pgqueuer",
-    worker=(
-        "-m",
-        "pgqueuer",
-        "run",
-        "benchmarks.peers.pgqueuer.app:main",
-        "--batch-size",
-        "100",
-        "--log-level",
-        "WARNING",
-    ),
+    worker=("-m", "benchmarks.peers.pgqueuer.worker", "100"),
     worker_copies=2,
     environment=Environment("pgqueuer", ("pgqueuer==1.6.0", "asyncpg==0.32.0", "uvloop==0.23.0")),
 )

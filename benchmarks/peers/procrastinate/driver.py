@@ -4,35 +4,33 @@ import os
 import time
 
 import psycopg
-from procrastinate import App, SyncPsycopgConnector
 
 from benchmarks.peers.harness import serve
+from benchmarks.peers.procrastinate.app import app, noop
 
 URL = os.environ["BENCH_DATABASE_URL"]
 
 
 class ProcrastinateSender:
     def __init__(self) -> None:
-        self.app = App(connector=SyncPsycopgConnector(conninfo=URL))
-        self.app.open()
-        self.noop = self.app.configure_task("noop", queue="default")
+        app.open()
 
     def setup(self) -> None:
-        self.app.schema_manager.apply_schema()
+        app.schema_manager.apply_schema()
         self.watch = psycopg.connect(URL, autocommit=True)
 
     def send_each(self, first: int, count: int) -> None:
-        defer = self.noop.defer
+        defer = noop.defer
         for n in range(first, first + count):
             defer(n=n)
 
     def send_bulk(self, first: int, count: int) -> bool:
-        self.noop.batch_defer(*[{"n": n} for n in range(first, first + count)])
+        noop.batch_defer(*[{"n": n} for n in range(first, first + count)])
         return True
 
     def hold(self, first: int, count: int) -> None:
         self.connection = psycopg.connect(URL)
-        task = self.app.configure_task("noop", queue="default", connection=self.connection)
+        task = noop.configure(connection=self.connection)
         task.batch_defer(*[{"n": n} for n in range(first, first + count)])
 
     def release(self) -> int:
@@ -49,7 +47,7 @@ class ProcrastinateSender:
 
     def send_timed(self, n: int) -> int:
         began = time.time_ns()
-        self.noop.defer(n=n)
+        noop.defer(n=n)
         return began
 
     def round_trip(self, n: int) -> None:
