@@ -15,7 +15,7 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
-from benchmarks import drain, enqueue, fixed_costs, idle, latency, report, server, systems
+from benchmarks import drain, enqueue, fixed_costs, idle, latency, profiling, report, server, systems
 from benchmarks.envs import EnvironmentMissingError, horsies_core_environment
 from benchmarks.floors import Floors
 from benchmarks.marks import Marks
@@ -49,6 +49,7 @@ QUICK = Sizes(runs=1, tasks=2_000, singles=500, bulk=5_000, sends=60, idle_secon
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("action", nargs="?", choices=("measure", "profile"), default="measure")
     parser.add_argument("--only", help=f"measures, comma-separated: {', '.join(MEASURES)}")
     parser.add_argument(
         "--peers", help="peers, comma-separated, or `none`; default: all that can be installed"
@@ -198,6 +199,9 @@ def main() -> int:
                 }
             )
             services = Services(postgres, redis, Marks.create(directory / "marks"), directory)
+            if options.action == "profile":
+                profiling.profile(services, sizes.tasks)
+                return 0
             measure_all(options, services, sizes, results)
         kept = kept or bool(results.problems)  # the logs that the problems point to
         report.show(results)
