@@ -110,7 +110,7 @@ async def test_keeps_only_so_many_unused_connections(settings: PoolSettings, adm
 
 async def test_a_checkout_that_waits_too_long_is_retryable(settings: PoolSettings) -> None:
     # CF-25, E-10
-    async with pool_of(replace(settings, max_size=1, timeout=0.05)) as pool:
+    async with pool_of(replace(settings, max_size=1, timeout=2.0)) as pool:
         held = await pool.acquire()
         with pytest.raises(PoolTimeout, match="pool_size"):
             await pool.acquire()
@@ -189,7 +189,7 @@ async def test_a_dead_line_is_found_by_the_check(settings: PoolSettings) -> None
     # T-37
     clock = Clock()
     with line_to(settings.conninfo) as line:
-        async with pool_of(replace(settings, conninfo=line.url, timeout=2.0), clock) as pool:
+        async with pool_of(replace(settings, conninfo=line.url, timeout=4.0), clock) as pool:
             connection = await pool.acquire()
             pid = await backend(connection)
             pool.release(connection)

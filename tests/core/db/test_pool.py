@@ -140,7 +140,7 @@ def test_keeps_only_so_many_unused_connections(settings: PoolSettings, admin_con
 
 def test_a_checkout_that_waits_too_long_is_retryable(settings: PoolSettings) -> None:
     # CF-25, E-10
-    with pool_of(replace(settings, max_size=1, timeout=0.05)) as pool:
+    with pool_of(replace(settings, max_size=1, timeout=2.0)) as pool:
         held = pool.acquire()
         with pytest.raises(PoolTimeout, match="pool_size") as caught:
             pool.acquire()
@@ -220,7 +220,7 @@ def test_a_dead_line_is_found_by_the_check(settings: PoolSettings) -> None:
     clock = Clock()
     with (
         line_to(settings.conninfo) as line,
-        pool_of(replace(settings, conninfo=line.url, timeout=2.0), clock) as pool,
+        pool_of(replace(settings, conninfo=line.url, timeout=4.0), clock) as pool,
     ):
         connection = pool.acquire()
         pid = backend(connection)
@@ -308,14 +308,14 @@ def test_a_silent_host_leaves_time_for_the_next(settings: PoolSettings) -> None:
     with silent_port() as port:
         parts = urlsplit(settings.conninfo)
         both = f"{parts.username}:{parts.password}@127.0.0.1:{port},127.0.0.1:{parts.port}"
-        connection = connect(parts._replace(netloc=both).geturl(), timeout=1.0, prepare=True)
+        connection = connect(parts._replace(netloc=both).geturl(), timeout=4.0, prepare=True)
         assert connection.info.port == parts.port
         connection.close()
 
 
 def test_a_failed_opening_lets_the_next_waiter_try(settings: PoolSettings) -> None:
     with silent_port() as port:
-        silent = replace(settings, conninfo=with_port(settings.conninfo, port), timeout=1.0, max_size=1)
+        silent = replace(settings, conninfo=with_port(settings.conninfo, port), timeout=2.0, max_size=1)
         with pool_of(silent) as pool, ThreadPoolExecutor(2) as threads:
             tasks = [threads.submit(pool.acquire) for _ in range(2)]
             eventually(lambda: pool.waiting == 1)

@@ -295,18 +295,17 @@ class Listener:
         return _Plan(tuple(listen), tuple(unlisten), look_again)
 
     def _activate(self, names: tuple[str, ...]) -> None:
-        affected: list[Subscription] = []
         with self._lock:
             self._failures = 0
             self._connected = True
             for name in names:
                 state = self._channels[name]  # only this thread removes channels
                 state.listening = True
-                affected.extend(state.all())
-        for subscription in affected:
-            # Wake, too: whoever did not wait for this moment may have missed something before it.
-            subscription.wake()
-            subscription.settle()
+                for subscription in state.all():
+                    # Wake, too: whoever did not wait for this moment may have missed something before it. Under
+                    # the lock: whoever finds itself ready has this wake-up behind it.
+                    subscription.wake()
+                    subscription.settle()
 
     def _ask(self, pgconn: PGconn, command: bytes) -> None:
         round_trip(pgconn, command, self._times.answer)

@@ -147,10 +147,10 @@ class ConnectionPool:
             # What is released from now on is closed: by its home, or just after it was put back.
             self._home = object()
             self._keep = -1
-            waiters, self._waiters = self._waiters, deque()
-        for waiter in waiters:
-            waiter.closed = True
-            waiter.gate.release()
+            while self._waiters:
+                waiter = self._waiters.popleft()
+                waiter.closed = True
+                waiter.gate.release()
         self._settle()
 
     @property
