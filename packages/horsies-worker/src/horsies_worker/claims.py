@@ -7,7 +7,7 @@ next one, because nothing of it was dispatched (R-092).
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from horsies_worker.ends import completed_params
 from horsies_worker.executor_process import ExecutorProcess
 from horsies_worker.flight import Flight, Outcome
 from horsies_worker.link import Link
+from horsies_worker.places import LANES, Demand, Lane
 
 logger = logging.getLogger("horsies.worker")
 
@@ -50,7 +51,7 @@ class ClaimSettings:
     hostname: str
     queues: Sequence[ServedQueue]
     cluster_cap: int | None
-    lanes: str  # executor values of the `process` kind
+    executors: Mapping[Lane, str]  # the executor values of rows in each lane, separated by commas
 
     def params(self) -> dict[str, object]:
         """The statement's constant parameters."""
@@ -89,10 +90,10 @@ class Claims:
 
     async def cycle(
         self,
-        completed: dict[str, object],
+        completed: list[Outcome],
         ends: str | None,
         back: list[Flight],
-        places: list[ExecutorProcess],
+        places: Demand,
     ) -> list[tuple[Any, ...]]:
         """One round trip; repeated through outages until it is answered (R-077, R-120).
 
@@ -116,11 +117,12 @@ class Claims:
 
     def _params(
         self,
-        completed: dict[str, object],
+        completed: list[Outcome],
         ends: str | None,
         back: list[Flight],
-        places: list[ExecutorProcess],
+        places: Demand,
     ) -> dict[str, object]:
+        lanes = [lane for lane in LANES if lane in places.lanes]
         return {
             **self._constant,
             **self._identities(),
@@ -128,8 +130,9 @@ class Claims:
             "ends": ends,
             "back_ids": arrays.plain(f.id for f in back),
             "back_generations": arrays.plain(f.generation for f in back),
-            "kinds": arrays.texts([self._settings.lanes] if places else []),
-            "places": arrays.texts([arrays.plain([e.place for e in places])] if places else []),
+            "lanes": arrays.plain(lanes),
+            "executors": arrays.texts(self._settings.executors[lane] for lane in lanes),
+            "places": arrays.texts(arrays.plain([e.place for e in places.of(lane)]) for lane in lanes),
         }
 
     def _identities(self) -> dict[str, object]:

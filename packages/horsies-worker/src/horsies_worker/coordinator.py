@@ -7,6 +7,7 @@ delay. Nothing here decodes arguments or results: their text goes from the row t
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,13 +17,19 @@ from horsies_worker.ends import PolicyOf, ended_json
 from horsies_worker.executor_pool import ExecutorPool
 from horsies_worker.executor_process import ExecutorProcess
 from horsies_worker.flight import Flight, Outcome
-from horsies_worker.places import free_places
+from horsies_worker.places import LANES, Demand, Lane, demand
 from horsies_worker.read_ahead import WITHDRAW_AFTER_S, ReadAhead
+from horsies_worker.time_limits import TimeLimits
 
 logger = logging.getLogger("horsies.worker")
 
 AGAIN_FIRST_S = 0.005
 AGAIN_MAX_S = 0.100
+LAST = (1 << 30, 0, 0.0)
+"""Comes after every row in the claim order (queue rank, priority, minus the seconds waited)."""
+
+type KindOf = Callable[[str, str], str]
+"""(task name, executor value of the row) -> 'process', 'thread' or 'async'"""
 
 
 @dataclass(slots=True)
@@ -32,35 +39,51 @@ class Batch:
     completed: list[Outcome] = field(default_factory=list[Outcome])
     ended: list[Outcome] = field(default_factory=list[Outcome])
     back: list[Flight] = field(default_factory=list[Flight])
-    places: list[ExecutorProcess] = field(default_factory=list[ExecutorProcess])
+    demand: Demand = field(default_factory=Demand)
 
     def is_empty(self) -> bool:
         """Nothing to write, nothing wanted."""
-        return not (self.completed or self.ended or self.back or self.places)
+        return not (self.completed or self.ended or self.back or self.demand)
+
+    def flights(self) -> list[Flight]:
+        """Those whose end or return it writes."""
+        return [outcome.flight for outcome in (*self.completed, *self.ended)] + self.back
 
 
 class Coordinator:
     """Keeps executors busy. Implements `ExecutorEvents`; everything runs in one event loop, so nothing is locked."""
 
-    def __init__(self, worker_id: str, claims: Claims, policy_of: PolicyOf, poll_interval_s: float) -> None:
+    def __init__(
+        self,
+        worker_id: str,
+        claims: Claims,
+        policy_of: PolicyOf,
+        kind_of: KindOf,
+        *,
+        concurrency: int,
+        poll_interval_s: float,
+    ) -> None:
         self.read_ahead = ReadAhead()
         self.failed_because: str | None = None
         """Set when the worker cannot go on."""
         self._worker_id = worker_id
         self._claims = claims
         self._policy_of = policy_of
+        self._kind_of = kind_of
+        self._concurrency = concurrency
         self._poll_interval_s = poll_interval_s
         self._pool: ExecutorPool
+        self._limits = TimeLimits()
         self._waiting = Batch()
-        self._in_flight_batch: Batch | None = None
+        self._writing = Batch()
         self._wake = asyncio.Event()
-        self._claim_due = True
+        self._wanted: set[Lane] = set(LANES)
+        """Lanes that may have rows to claim."""
+        self._idle_for: Lane = "process"
         self._claiming = True
-        self._ended = asyncio.Event()
         self._seq = 0
         self._again_s = AGAIN_FIRST_S
         self._timers: dict[str, asyncio.TimerHandle] = {}
-        self._killed_for: dict[int, str] = {}
 
     def attach(self, pool: ExecutorPool) -> None:
         """The pool whose events come here."""
@@ -70,14 +93,15 @@ class Coordinator:
 
     def claim_soon(self) -> None:
         """There may be something to claim: a wake-up, a due time, the poll."""
-        self._claim_due = True
+        self._wanted.update(LANES)
         self._wake.set()
 
     def stop_claiming(self) -> None:
         """Finish what runs, hand back what has not begun (R-130)."""
         self._claiming = False
         for executor in self._pool.executors:
-            executor.ask_back(list(executor.flights)[1:])
+            if executor.lane == "process":
+                executor.ask_back(list(executor.flights)[1:])
         self._wake.set()
 
     def give_up(self, reason: str) -> None:
@@ -87,12 +111,8 @@ class Coordinator:
 
     def flights(self) -> list[Flight]:
         """Everything this worker answers for at the moment."""
-        batches = [batch for batch in (self._waiting, self._in_flight_batch) if batch is not None]
-        known = [flight for executor in self._pool.executors for flight in executor.flights.values()]
-        for batch in batches:
-            known += [outcome.flight for outcome in (*batch.completed, *batch.ended)]
-            known += batch.back
-        return known
+        in_executors = [flight for executor in self._pool.executors for flight in executor.flights.values()]
+        return in_executors + self._waiting.flights() + self._writing.flights()
 
     # -- ExecutorEvents
 
@@ -105,20 +125,19 @@ class Coordinator:
                 continue
             flight.run_us = run_us
             took(flight.task_name, run_us * 1e-6)
+            late = flight.timeout_ms is not None and self._limits.end(flight)
             if ok:
                 completed.append(Outcome(flight, envelope))
             else:
-                ended.append(Outcome(flight, envelope, error_code, message))
+                ended.append(
+                    failures.timed_out(flight) if late else Outcome(flight, envelope, error_code, message)
+                )
         self._head_changed(executor)
         self._wake.set()
 
     def withdrawn(self, executor: ExecutorProcess, flights: list[Flight]) -> None:
         """Run elsewhere if a place is free, else handed back."""
-        idle = (
-            [e for e in self._pool.executors if e.ready and not e.flights and e is not executor]
-            if self._claiming
-            else []
-        )
+        idle = [e for e in self._pool.executors if e.ready and not e.flights] if self._claiming else []
         for target, flight in zip(idle, flights, strict=False):
             self._send(target, [flight])
         self._waiting.back += flights[len(idle) :]
@@ -126,23 +145,17 @@ class Coordinator:
 
     def executor_died(self, executor: ExecutorProcess, begun: list[Flight], not_begun: list[Flight]) -> None:
         """What had begun follows the crash rule, the rest goes back without an attempt (R-104)."""
-        why = self._killed_for.pop(id(executor), None)
         for flight in begun:
-            outcome = (
-                failures.timed_out(flight)
-                if why == flight.id
-                else failures.crashed(flight, "ended unexpectedly")
-            )
+            late = self._limits.end(flight)
+            outcome = failures.timed_out(flight) if late else failures.crashed(flight, "ended unexpectedly")
             self._waiting.ended.append(outcome)
+        for flight in not_begun:
+            self._limits.end(flight)
         self._waiting.back += not_begun
-        if why is None:
-            logger.error(
-                "%s (pid %d) died; %d tasks had begun, %d had not",
-                executor.name,
-                executor.pid,
-                len(begun),
-                len(not_begun),
-            )
+        logger.warning(
+            "%s (pid %d) is gone; of its tasks %d had begun, %d had not",
+            *(executor.name, executor.pid, len(begun), len(not_begun)),
+        )
         self._pool.replace(executor)
         self._wake.set()
 
@@ -154,113 +167,117 @@ class Coordinator:
 
     async def run(self) -> None:
         """Cycle until claiming has been stopped and everything has been written."""
-        while True:
+        while self._claiming or self.flights():
             await self._wake.wait()
             self._wake.clear()
             batch = self._take_batch()
             if batch.is_empty():
-                if not self._claiming and not self.flights():
-                    break
                 continue
-            self._in_flight_batch = batch
+            self._writing = batch
             begun = time.monotonic()
-            rows = await self._claims.cycle(batch.completed, self._ends(batch), batch.back, batch.places)
-            self._in_flight_batch = None
+            ends = ended_json(batch.ended, self._policy_of, self._pool.identities())
+            rows = await self._claims.cycle(batch.completed, ends, batch.back, batch.demand)
+            self._writing = Batch()
             self.read_ahead.cycle_took(time.monotonic() - begun)
-            self._take_rows(rows, batch.places)
+            self._take_rows(rows, batch.demand)
+            if not self._claiming:
+                self._wake.set()
         for timer in self._timers.values():
             timer.cancel()
 
-    def _ends(self, batch: Batch) -> str | None:
-        return ended_json(batch.ended, self._policy_of, self._pool.identities())
-
     def _take_batch(self) -> Batch:
         batch, self._waiting = self._waiting, Batch()
-        if self._claiming and self._claim_due:
-            batch.places = free_places(self._pool.executors, self.read_ahead)
-        elif not self._claiming:
-            self._wake_if_drained()
+        if self._claiming and self._wanted:
+            batch.demand = demand(
+                self._pool.executors, self.read_ahead, self._concurrency, self._wanted, self._idle_for
+            )
         return batch
 
-    def _wake_if_drained(self) -> None:
-        self._wake_later("drain", 0.05)
-
-    def _take_rows(self, rows: list[tuple[Any, ...]], places: list[ExecutorProcess]) -> None:
-        claimed: list[Flight] = []
+    def _take_rows(self, rows: list[tuple[Any, ...]], places: Demand) -> None:
+        claimed: dict[Lane, list[Flight]] = {"process": [], "shared": []}
         again = False
         due_s: float | None = None
-        for (
-            tag,
-            identity,
-            generation,
-            name,
-            queue,
-            kind,
-            kwargs,
-            options,
-            timeout_ms,
-            retries,
-            max_retries,
-            seconds,
-        ) in rows:
-            if tag == "claimed" or tag == "expired":
-                flight = Flight(
-                    identity, generation, name, queue, kind, kwargs, options, timeout_ms, retries, max_retries
-                )
-                if tag == "claimed":
-                    claimed.append(flight)
-                else:
-                    self._waiting.ended.append(failures.expired(flight, self._worker_id))
-                    self._wake.set()
+        lane: Lane = "process" if places.process else "shared"
+        heads: dict[Lane, tuple[int, int, float]] = {}
+        for tag, identity, generation, name, queue, executor, kwargs, options, *numbers, seconds in rows:
+            if tag == "claimed":
+                kind = self._kind_of(name, executor)
+                flight = Flight(identity, generation, name, queue, kind, kwargs, options, *numbers)
+                claimed[lane].append(flight)
+            elif tag == "lane":
+                lane = name
+            elif tag == "head":
+                heads[lane] = min(heads.get(lane, LAST), (*numbers[1:], -seconds))
+            elif tag == "expired":
+                flight = Flight(identity, generation, name, queue, executor, kwargs, options, *numbers)
+                self._waiting.ended.append(failures.expired(flight, self._worker_id))
+                self._wake.set()
             elif tag == "again":
                 again = True
             elif tag == "due":
                 due_s = seconds if due_s is None else min(due_s, seconds)
             elif tag == "lost":
-                logger.warning("the outcome of task %s was dropped: another owner has it by now", identity)
+                logger.warning("the outcome of task %s was dropped: it has another owner by now", identity)
         if not places:
             return
-        self._place(claimed, places)
-        self._plan_next_claim(len(claimed) < len(places), again, due_s)
+        for lane in LANES:
+            self._place(claimed[lane], places.of(lane))
+            if len(claimed[lane]) < len(places.of(lane)):
+                self._wanted.discard(lane)
+        self._choose_lane(heads)
+        self._plan_next_look(again, due_s)
 
-    def _plan_next_claim(self, came_short: bool, again: bool, due_s: float | None) -> None:
-        self._claim_due = not came_short
-        if not came_short:
-            self._wake.set()
+    def _choose_lane(self, heads: dict[Lane, tuple[int, int, float]]) -> None:
+        """Idle executors go to the lane whose first row comes first; a lane that came short has none left (R-032)."""
+        if not self._wanted:
             return
-        self._wake_later("poll", self._poll_interval_s, claim=True)
+        self._idle_for = min(self._wanted, key=lambda lane: heads.get(lane, LAST))
+        self._wake.set()
+
+    def _plan_next_look(self, again: bool, due_s: float | None) -> None:
+        self._look_later("poll", self._poll_interval_s)
         if again:
-            self._wake_later("again", self._again_s, claim=True)
+            self._look_later("again", self._again_s)
             self._again_s = min(self._again_s * 2, AGAIN_MAX_S)
         else:
             self._again_s = AGAIN_FIRST_S
         if due_s is not None and due_s < self._poll_interval_s:
-            self._wake_later("due", max(due_s, 0.0), claim=True)
+            self._look_later("due", max(due_s, 0.0))
+
+    def _look_later(self, key: str, seconds: float) -> None:
+        if key in self._timers:
+            self._timers[key].cancel()
+        self._timers[key] = asyncio.get_running_loop().call_later(seconds, self.claim_soon)
 
     # -- placing
 
     def _place(self, flights: list[Flight], places: list[ExecutorProcess]) -> None:
         """Send each row to the executor it was claimed for, unless something that is not quick would wait there."""
-        read_ahead = self.read_ahead
-        read_ahead.batch_came([flight.task_name for flight in flights])
+        if not flights:
+            return
+        self.read_ahead.batch_came([flight.task_name for flight in flights if flight.kind == "process"])
         groups: dict[ExecutorProcess, list[Flight]] = {}
         for flight, executor in zip(flights, places, strict=False):
             group = groups.setdefault(executor, [])
-            crowded = bool(group or executor.flights)
-            if not executor.ready or (crowded and not self._may_wait(flight, group)):
+            if executor.ready and self._fits(flight, executor, group):
+                group.append(flight)
+            else:
                 self._waiting.back.append(flight)
                 self._wake.set()
-            else:
-                group.append(flight)
         for executor, group in groups.items():
             if group:
                 self._send(executor, group)
-        if any(len(executor.flights) > 1 for executor in groups):
+        if any(executor.lane == "process" and len(executor.flights) > 1 for executor in groups):
             self._watch_waiting()
 
-    def _may_wait(self, flight: Flight, group: list[Flight]) -> bool:
+    def _fits(self, flight: Flight, executor: ExecutorProcess, group: list[Flight]) -> bool:
+        before = group[-1] if group else next(reversed(executor.flights.values()), None)
+        if before is None:
+            return True
+        if flight.kind != "process":
+            return before.kind != "process"
         is_quick = self.read_ahead.is_quick
-        return is_quick(flight.task_name) and (not group or is_quick(group[-1].task_name))
+        return before.kind == "process" and is_quick(flight.task_name) and is_quick(before.task_name)
 
     def _send(self, executor: ExecutorProcess, flights: list[Flight]) -> None:
         for flight in flights:
@@ -268,47 +285,27 @@ class Coordinator:
             flight.seq = self._seq
         was_idle = not executor.flights
         executor.run(flights)
-        if was_idle:
+        if was_idle or executor.lane == "shared":
             self._head_changed(executor)
 
     def _watch_waiting(self) -> None:
         if "watch" not in self._timers:
-            self._timers["watch"] = asyncio.get_running_loop().call_later(
-                WITHDRAW_AFTER_S, self._ask_back_waiting
-            )
+            loop = asyncio.get_running_loop()
+            self._timers["watch"] = loop.call_later(WITHDRAW_AFTER_S, self._ask_back_waiting)
 
     def _ask_back_waiting(self) -> None:
         """What waits behind a task that turned out slow is withdrawn (R-041)."""
         del self._timers["watch"]
         now = time.monotonic()
         for executor in self._pool.executors:
-            if len(executor.flights) > 1:
+            if executor.lane == "process" and len(executor.flights) > 1:
                 if now - executor.first_in_line_at > WITHDRAW_AFTER_S:
                     executor.ask_back(list(executor.flights)[1:])
                 self._watch_waiting()
 
-    # -- time limits
-
     def _head_changed(self, executor: ExecutorProcess) -> None:
-        head = executor.head()
-        if head is not None and head.timeout_ms is not None:
-            key = f"timeout:{executor.place}"
-            if key in self._timers:
-                self._timers[key].cancel()
-            loop = asyncio.get_running_loop()
-            self._timers[key] = loop.call_later(head.timeout_ms / 1000, self._time_is_up, executor, head)
-
-    def _time_is_up(self, executor: ExecutorProcess, flight: Flight) -> None:
-        """Kill the run; a task that has not begun goes back instead (R-080, R-081)."""
-        if executor.head() is flight and executor.ready:
-            self._killed_for[id(executor)] = flight.id
-            logger.warning(
-                "task %s (%s) ran over its limit of %s ms", flight.id, flight.task_name, flight.timeout_ms
-            )
-            executor.kill()
-
-    def _wake_later(self, key: str, seconds: float, *, claim: bool = False) -> None:
-        if key in self._timers:
-            self._timers[key].cancel()
-        loop = asyncio.get_running_loop()
-        self._timers[key] = loop.call_later(seconds, self.claim_soon if claim else self._wake.set)
+        if executor.lane == "shared":
+            for flight in executor.flights.values():
+                self._limits.begin(executor, flight)
+        elif (head := executor.head()) is not None:
+            self._limits.begin(executor, head)

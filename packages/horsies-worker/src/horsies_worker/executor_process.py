@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from horsies_worker import wire
 from horsies_worker.begin_marks import BeginMarks
@@ -134,7 +134,19 @@ class ExecutorProcess(asyncio.Protocol):
             self._marks.clear(flight.seq)
             flight.place = self.place
             self.flights[flight.seq] = flight
-        self._send(wire.RUN, [(f.seq, f.task_name, f.kwargs) for f in flights])
+        self._send(wire.RUN, [(f.seq, f.task_name, f.kwargs, f.kind) for f in flights])
+
+    @property
+    def lane(self) -> Literal["process", "shared"] | None:
+        """What it runs now: one `process` task at a time, or `thread` and `async` tasks together; None when idle."""
+        head = self.head()
+        if head is None:
+            return None
+        return "process" if head.kind == "process" else "shared"
+
+    def cancel(self, seq: int) -> None:
+        """Cancel a running async task."""
+        self._send(wire.CANCEL, seq)
 
     def ask_back(self, seqs: list[int]) -> None:
         """Ask for tasks that have not begun; `withdrawn` names those that the executor lets go."""

@@ -1,22 +1,69 @@
-"""Which executor the next rows are for: breadth first, so that nothing waits while an executor is free."""
+"""Which executor the next rows are for: breadth first, so that nothing waits while an executor is free.
+
+Rows come in two lanes: `process` tasks have an executor to themselves, `thread` and `async` tasks share one, up to its
+concurrency (R-031). An idle executor can serve either; it is offered to one lane at a time (R-032).
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
 
 from horsies_worker.executor_process import ExecutorProcess
 from horsies_worker.read_ahead import ReadAhead
 
+type Lane = Literal["process", "shared"]
+LANES: tuple[Lane, Lane] = ("process", "shared")
 
-def free_places(executors: list[ExecutorProcess], read_ahead: ReadAhead) -> list[ExecutorProcess]:
-    """One entry for each row that may be claimed now, in the order in which rows are to be placed."""
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """For each lane one entry for each row that may be claimed now, in the order in which rows are to be placed."""
+
+    process: list[ExecutorProcess] = field(default_factory=list[ExecutorProcess])
+    shared: list[ExecutorProcess] = field(default_factory=list[ExecutorProcess])
+    lanes: frozenset[Lane] = frozenset()
+    """The lanes that may have rows; where there are two, the answer tells which has the first one left."""
+
+    def __bool__(self) -> bool:
+        return bool(self.process or self.shared)
+
+    def of(self, lane: Lane) -> list[ExecutorProcess]:
+        """The places of one lane."""
+        return self.process if lane == "process" else self.shared
+
+
+def demand(
+    executors: list[ExecutorProcess],
+    read_ahead: ReadAhead,
+    concurrency: int,
+    wanted: set[Lane],
+    idle_for: Lane,
+) -> Demand:
+    """What may be claimed. `wanted`: lanes that may have rows; `idle_for`: the one that gets idle executors."""
+    ready = [executor for executor in executors if executor.ready]
+    process = [e for e in ready if e.lane == "process" or (e.lane is None and idle_for == "process")]
+    shared = [e for e in ready if e.lane == "shared" or (e.lane is None and idle_for == "shared")]
+    return Demand(
+        _process_places(process, read_ahead) if "process" in wanted else [],
+        _shared_places(shared, concurrency) if "shared" in wanted else [],
+        frozenset(wanted),
+    )
+
+
+def _process_places(executors: list[ExecutorProcess], read_ahead: ReadAhead) -> list[ExecutorProcess]:
     depth = read_ahead.depth()
-    loads = [
-        (len(executor.flights), _room(executor, depth, read_ahead), executor)
-        for executor in executors
-        if executor.ready
-    ]
     if depth == 1:
-        return [executor for load, _, executor in loads if load == 0]
+        return [executor for executor in executors if not executor.flights]
+    loads = [(len(executor.flights), _room(executor, depth, read_ahead), executor) for executor in executors]
     places: list[ExecutorProcess] = []
     for level in range(depth):
         places.extend(executor for load, room, executor in loads if load <= level < load + room)
+    return places
+
+
+def _shared_places(executors: list[ExecutorProcess], concurrency: int) -> list[ExecutorProcess]:
+    places: list[ExecutorProcess] = []
+    for level in range(concurrency):
+        places.extend(executor for executor in executors if len(executor.flights) <= level)
     return places
 
 

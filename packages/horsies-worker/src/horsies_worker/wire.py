@@ -13,10 +13,11 @@ HEADER = _LENGTH.size
 
 # coordinator -> executor
 INIT = 0  # {app, executor, log level, ...}, the first frame
-RUN = 1  # [(seq, task name, kwargs text), ...], in the order they are to run
+RUN = 1  # [(seq, task name, kwargs text, kind), ...], in the order they are to run
 WITHDRAW = 2  # [seq, ...] that should not begin
 BEAT = 3  # the coordinator lives
 STOP = 4  # end when nothing is running
+CANCEL = 5  # seq of an async task
 
 # executor -> coordinator
 READY = 10  # resident memory in bytes

@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib.metadata import version
 
@@ -30,6 +30,7 @@ from horsies_worker.heartbeat import Heartbeat
 from horsies_worker.link import Link
 from horsies_worker.listening import WorkerListener
 from horsies_worker.options import WorkerOptions
+from horsies_worker.places import Lane
 
 logger = logging.getLogger("horsies.worker")
 
@@ -37,6 +38,11 @@ EXIT_DRAINED = 0
 EXIT_FAILED = 1
 EXIT_FORCED = 3
 RESULT_WRITE_LIMIT_S = 30.0
+LANE_EXECUTORS: Mapping[str, Mapping[Lane, str]] = {
+    "process": {"process": "default,process", "shared": "thread,async"},
+    "thread": {"process": "process", "shared": "default,thread,async"},
+}
+"""The worker's default kind -> which executor values of rows each lane takes."""
 
 
 class Worker:
@@ -62,6 +68,7 @@ class Worker:
             "sys_path": list(sys.path),
             "loglevel": loglevel,
             "log_format": log_format,
+            "concurrency": options.concurrency,
             "silence_limit_s": app.config.recovery.running_stale_threshold_ms / 1000,
         }
         self._signals = 0
@@ -101,7 +108,11 @@ class Worker:
         )
         self._duty_link = Link(broker.conninfo(application_name="horsies worker"), prepare=broker.prepares)
         settings = ClaimSettings(
-            self.id, socket.gethostname(), self._queues, config.cluster_wide_cap, "default,process"
+            self.id,
+            socket.gethostname(),
+            self._queues,
+            config.cluster_wide_cap,
+            LANE_EXECUTORS[self._options.executor],
         )
         claims = Claims(
             settings,
@@ -112,7 +123,12 @@ class Worker:
             lambda: pool.executors,
         )
         coordinator = Coordinator(
-            self.id, claims, self._policy_of, config.resilience.notify_poll_interval_ms / 1000
+            self.id,
+            claims,
+            self._policy_of,
+            self._kind_of,
+            concurrency=self._options.concurrency,
+            poll_interval_s=config.resilience.notify_poll_interval_ms / 1000,
         )
         pool = ExecutorPool(self._options.processes, self._init, coordinator, coordinator.give_up)
         coordinator.attach(pool)
@@ -250,6 +266,15 @@ class Worker:
             return policy_of_options(flight.options)
         task = self._app.tasks.get(flight.task_name)
         return task.retry_policy if task is not None else None
+
+    def _kind_of(self, task_name: str, executor: str) -> str:
+        """How a row is to be run here: what the registration says wins where the row leaves it open."""
+        task = self._app.tasks.get(task_name)
+        if task is not None and task.is_async:
+            return "async"
+        if executor == "default":
+            return (task.executor if task is not None else None) or self._options.executor
+        return executor
 
     def _snapshot(self) -> dict[str, object]:
         options, config = self._options, self._app.config

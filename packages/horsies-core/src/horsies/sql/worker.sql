@@ -6,7 +6,8 @@ from {schema}.cycle(
     %(worker)s, %(hostname)s, %(pids)s, %(names)s,
     %(ids)s, %(generations)s, %(results)s, %(run_us)s, %(ran_at)s,
     %(ends)s, %(back_ids)s, %(back_generations)s,
-    %(queues)s, %(ranks)s, %(caps)s, %(cluster_cap)s, %(kinds)s, %(places)s, %(now)s)
+    %(queues)s, %(ranks)s, %(caps)s, %(cluster_cap)s, %(lanes)s, %(executors)s,
+    %(places)s, %(now)s)
 
 -- name: register_worker
 insert into {schema}.workers (id, hostname, pid, version, state, heartbeat_interval_ms, snapshot)

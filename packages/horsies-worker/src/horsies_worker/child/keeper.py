@@ -16,8 +16,8 @@ from horsies_worker import wire
 EXIT_COORDINATOR_GONE = 70
 EXIT_COORDINATOR_SILENT = 71
 
-type Job = tuple[int, str, str | None]
-"""(seq, task name, kwargs text)"""
+type Job = tuple[int, str, str | None, str]
+"""(seq, task name, kwargs text, kind)"""
 
 
 class Keeper:
@@ -33,6 +33,10 @@ class Keeper:
         self._heard_at = time.monotonic()
         self.flush: Callable[[], None] = lambda: None
         """Sends results that are held back for a moment; called before an answer."""
+        self.on_jobs: Callable[[], None] = lambda: None
+        """Told when the inbox has got something."""
+        self.on_cancel: Callable[[int], None] = lambda seq: None
+        """Cancels a running async task."""
 
     def receive_init(self) -> object:
         """The first frame's content; blocks until it is there."""
@@ -76,10 +80,14 @@ class Keeper:
                     for job in body:
                         self.waiting[job[0]] = job
                         self.inbox.put(job[0])
+                    self.on_jobs()
                 elif kind == wire.WITHDRAW:
                     self._withdraw(body)
                 elif kind == wire.STOP:
                     self.inbox.put(None)
+                    self.on_jobs()
+                elif kind == wire.CANCEL:
+                    self.on_cancel(body)
 
     def _withdraw(self, seqs: list[int]) -> None:
         # dict.pop is atomic: a job is either popped here, and never begins, or by the thread that runs it.

@@ -45,7 +45,7 @@ def main(socket_fd: int, marks_fd: int) -> int:
     if failure is not None:
         keeper.send(wire.START_FAILED, (EXIT_HOOK_FAILED, failure))
         return EXIT_HOOK_FAILED
-    runner = Runner(app.tasks, keeper, BeginMarks(marks_fd))
+    runner = Runner(app.tasks, keeper, BeginMarks(marks_fd), init["concurrency"])
     keeper.start(init["silence_limit_s"])
     keeper.send(wire.READY, psutil.Process().memory_info().rss)
     runner.run_until_stopped()

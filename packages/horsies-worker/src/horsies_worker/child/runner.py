@@ -1,84 +1,107 @@
-"""Runs tasks one after the other and reports what became of them."""
+"""The executor's main thread: takes tasks from the inbox in their order and runs each in its way.
 
-import threading
+`process` tasks run here, one at a time; `thread` tasks in a pool; `async` tasks on an event loop that takes over this
+thread once the first of them comes. The coordinator never mixes `process` tasks with the others in one executor.
+"""
+
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from queue import Empty
+from typing import Any
 
-from horsies.outcome import RunOutcome, resolution_failure, run_task
 from horsies.task import TaskFunction
 
-from horsies_worker import wire
+from horsies.definition import TaskDefinition
+from horsies.outcome import finish_error, unknown_task_error
 from horsies_worker.begin_marks import BeginMarks
-from horsies_worker.child.keeper import Keeper
+from horsies_worker.child.event_loop import EventLoopSide
+from horsies_worker.child.execution import run_def
+from horsies_worker.child.keeper import Job, Keeper
+from horsies_worker.child.reporter import Reporter
 from horsies_worker.read_ahead import SLOW_TASK_S
-
-FLUSH_AFTER_S = 0.001
-FLUSH_RESULTS = 32
-
-type Result = tuple[int, bool, str, str | None, str | None, int]
-"""(seq, ok, envelope, error code, message, microseconds)"""
 
 
 class Runner:
-    """The executor's main thread: one `process` task at a time, in the order they came.
-
-    Results are sent when nothing waits, after a millisecond, or before a task that is not known to be quick, so that
-    under load many share a message and no result waits for another task's run.
-    """
+    """Runs what comes until the coordinator wants the process to end."""
 
     def __init__(
-        self, tasks: Mapping[str, TaskFunction[..., object]], keeper: Keeper, marks: BeginMarks
+        self, tasks: Mapping[str, TaskFunction[..., Any]], keeper: Keeper, marks: BeginMarks, concurrency: int
     ) -> None:
         self._tasks = tasks
         self._keeper = keeper
         self._marks = marks
-        self._results: list[Result] = []
-        self._results_lock = threading.Lock()
+        self._reporter = Reporter(keeper)
         self._quick: dict[str, bool] = {}
-        self._flushed_at = 0.0
-        keeper.flush = self.flush
+        self._concurrency = concurrency
+        self._threads: ThreadPoolExecutor | None = None
+        self._loop: EventLoopSide | None = None
+        self._stopping = False
 
     def run_until_stopped(self) -> None:
-        """Returns when the coordinator wants the process to end and nothing is left to run."""
-        inbox, waiting = self._keeper.inbox, self._keeper.waiting
-        while True:
-            seq = inbox.get()
-            if seq is None:
+        """Returns when the end was asked for and nothing is left to run."""
+        inbox, waiting, reporter = self._keeper.inbox, self._keeper.waiting, self._reporter
+        while not self._stopping and self._loop is None:
+            self._take(inbox.get())
+            if reporter.holds and (not waiting or reporter.is_due):
+                reporter.flush()
+        if self._loop is not None:
+            self._keeper.on_jobs = self._loop.wake
+            self._loop.run(self._take_all)
+        if self._threads is not None:
+            self._threads.shutdown()
+        reporter.flush()
+
+    def _take_all(self) -> bool:
+        """Everything in the inbox; whether more may come."""
+        while not self._stopping:
+            try:
+                self._take(self._keeper.inbox.get_nowait())
+            except Empty:
                 break
-            job = waiting.pop(seq, None)
-            if job is not None:
-                self._run(*job)
-            if self._results and (not waiting or self._flush_is_due()):
-                self.flush()
-        self.flush()
+        self._reporter.flush()
+        return not self._stopping
 
-    def flush(self) -> None:
-        """Send the results that are held back."""
-        with self._results_lock:
-            results, self._results = self._results, []
-        if results:
-            self._keeper.send(wire.DONE, results)
-        self._flushed_at = time.perf_counter()
+    def _take(self, seq: int | None) -> None:
+        if seq is None:
+            self._stopping = True
+            return
+        job = self._keeper.waiting.pop(seq, None)
+        if job is None:
+            return  # withdrawn
+        task = self._tasks.get(job[1])
+        if task is None:
+            self._marks.set(seq)
+            self._reporter.add(seq, finish_error(unknown_task_error(job[1])), 0.0)
+        elif task.definition.signature.is_async:
+            self._start_async(job, task.definition)
+        elif job[3] == "thread":
+            self._start_thread(job, task.definition)
+        else:
+            if self._reporter.holds and not self._quick.get(task.definition.name, False):
+                self._reporter.flush()
+            seconds = self._run(job, task.definition)
+            self._quick[task.definition.name] = seconds < SLOW_TASK_S
 
-    def _flush_is_due(self) -> bool:
-        return len(self._results) >= FLUSH_RESULTS or time.perf_counter() - self._flushed_at > FLUSH_AFTER_S
-
-    def _run(self, seq: int, task_name: str, kwargs: str | None) -> None:
-        if self._results and not self._quick.get(task_name, False):
-            self.flush()
-        task = self._tasks.get(task_name)
-        self._marks.set(seq)
+    def _run(self, job: Job, task: TaskDefinition) -> float:
+        self._marks.set(job[0])
         begun = time.perf_counter()
-        outcome: RunOutcome = resolution_failure(task_name) if task is None else run_task(task, kwargs)
+        outcome = run_def(task, job[2])
         seconds = time.perf_counter() - begun
-        self._quick[task_name] = seconds < SLOW_TASK_S
-        result = (
-            seq,
-            outcome.ok,
-            outcome.envelope,
-            outcome.error_code,
-            outcome.error_message,
-            int(seconds * 1e6),
-        )
-        with self._results_lock:
-            self._results.append(result)
+        self._reporter.add(job[0], outcome, seconds)
+        return seconds
+
+    def _start_async(self, job: Job, task: TaskDefinition) -> None:
+        if self._loop is None:
+            self._loop = EventLoopSide(self._reporter, self._marks)
+            self._keeper.on_cancel = self._loop.cancel_soon
+        self._loop.start(job[0], task, job[2])
+
+    def _start_thread(self, job: Job, task: TaskDefinition) -> None:
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(self._concurrency, thread_name_prefix="horsies-task")
+        self._threads.submit(self._run_in_thread, job, task)
+
+    def _run_in_thread(self, job: Job, task: TaskDefinition) -> None:
+        self._run(job, task)
+        self._reporter.flush()

@@ -1,7 +1,7 @@
 -- Claiming: PENDING -> RUNNING in one statement, in the order queue priority, task priority, due time, id (R-050).
 
 create type {schema}.cycle_row as (
-    tag text,                       -- claimed, expired, retried, lost, due, again
+    tag text,                       -- lane, head, claimed, expired, retried, lost, due, again
     id text, generation bigint, task_name text, queue_name text, executor text, kwargs text, options text,
     timeout_ms integer, retry_count smallint, max_retries smallint, seconds double precision
 );
@@ -134,11 +134,11 @@ language sql immutable as $$
     left join (select b.queue_name, count(*) as n from unnest(_batch) b group by b.queue_name) c on c.queue_name = q.queue
 $$;
 
--- One pass for one kind of executor. _places has an entry for each row wanted: the executor that is to run it.
+-- One pass for one lane of executors. _places has an entry for each row wanted: the executor that is to run it.
 -- Queues come by rank (their priority), then name; queues of one rank are merged. Present priorities are stepped over
 -- one by one and only rows that are due are read, so what is delayed or parked in front costs nothing (D-020).
 -- _rooms: how many rows each queue may still start, null without a cap. Returns what is left of it.
-create function {schema}.claim_kind(
+create function {schema}.claim_lane(
     _worker uuid, _hostname text, _queues text[], _ranks integer[], inout _rooms integer[], _executors text[],
     _places integer[], _pids integer[], _names text[], _now timestamptz,
     out _claimed {schema}.cycle_row[])
@@ -195,4 +195,33 @@ begin
         _claimed := _claimed || row('due', null, null, null, null, null, null, null, null, null, null,
             extract(epoch from _due - _now)::double precision)::{schema}.cycle_row;
     end if;
+end $$;
+
+-- The first row of a lane that is due now, for the choice of the lane that an idle executor goes to (R-032). Its place in
+-- the order is given as queue rank (retry_count), priority (max_retries) and waiting time.
+create function {schema}.lane_head(
+    _queues text[], _ranks integer[], _rooms integer[], _executors text[], _now timestamptz)
+returns setof {schema}.cycle_row
+language plpgsql as $$
+declare
+    _head record;
+    _priority smallint;
+begin
+    for _head in
+        select q.rank, q.queue, e.executor
+        from unnest(_queues, _ranks, _rooms) as q (queue, rank, room)
+        cross join unnest(_executors) as e (executor)
+        where q.room is null or q.room > 0
+    loop
+        _priority := {schema}.next_priority(_head.queue, _head.executor, 0::smallint);
+        while _priority is not null loop
+            return query
+            select 'head', null::text, null::bigint, null::text, null::text, null::text, null::text, null::text,
+                null::integer, _head.rank::smallint, _priority, extract(epoch from _now - d.due)::double precision
+            from {schema}.first_due(_head.queue, _head.executor, _priority) as d (due)
+            where d.due <= _now;
+            exit when found;
+            _priority := {schema}.next_priority(_head.queue, _head.executor, _priority);
+        end loop;
+    end loop;
 end $$;

@@ -140,7 +140,8 @@ create function {schema}.cycle(
     _worker uuid, _hostname text, _pids integer[], _names text[],
     _ids uuid[], _generations bigint[], _results text[], _run_us bigint[], _ran_at integer[],
     _ends json, _back_ids uuid[], _back_generations bigint[],
-    _queues text[], _ranks integer[], _caps integer[], _cluster_cap integer, _kinds text[], _places text[],
+    _queues text[], _ranks integer[], _caps integer[], _cluster_cap integer, _lanes text[], _executors text[],
+    _places text[],
     _at timestamptz default null)
 returns setof {schema}.cycle_row
 language plpgsql
@@ -156,6 +157,8 @@ declare
     _rooms integer[];
     _cluster integer;
     _claimed {schema}.cycle_row[];
+    _wanted integer;
+    _taken integer;
 begin
     if cardinality(_ids) > 0 then
         select c.awaited, c.keyed, c.done into _awaited, _keyed, _done
@@ -179,14 +182,27 @@ begin
     if cardinality(_back_ids) > 0 then
         perform {schema}.hand_back(_worker, _back_ids, _back_generations, _now);
     end if;
-    if cardinality(_kinds) > 0 then
+    if cardinality(_lanes) > 0 then
         select q.rooms, q.cluster into _rooms, _cluster from {schema}.queue_rooms(_queues, _caps, _cluster_cap) q;
-        for _k in 1..cardinality(_kinds) loop
-            select c._rooms, c._claimed into _rooms, _claimed from {schema}.claim_kind(
-                _worker, _hostname, _queues, _ranks, _rooms, string_to_array(_kinds[_k], ','),
-                (_places[_k]::integer[])[1 : coalesce(_cluster, 2147483647)], _pids, _names, _now) c;
-            _cluster := _cluster - (select count(*) from unnest(_claimed) r where r.tag in ('claimed', 'expired'));
-            return query select * from unnest(_claimed);
+        for _l in 1..cardinality(_lanes) loop
+            if cardinality(_lanes) > 1 then
+                return query select 'lane', null::text, null::bigint, _lanes[_l], null::text, null::text, null::text,
+                    null::text, null::integer, null::smallint, null::smallint, null::double precision;
+            end if;
+            _wanted := cardinality(_places[_l]::integer[]);
+            if _wanted > 0 then
+                select c._rooms, c._claimed into _rooms, _claimed from {schema}.claim_lane(
+                    _worker, _hostname, _queues, _ranks, _rooms, string_to_array(_executors[_l], ','),
+                    (_places[_l]::integer[])[1 : coalesce(_cluster, _wanted)], _pids, _names, _now) c;
+                return query select * from unnest(_claimed);
+                _taken := (select count(*) from unnest(_claimed) r where r.tag in ('claimed', 'expired'));
+                _cluster := _cluster - _taken;
+                _wanted := _wanted - _taken;
+            end if;
+            if cardinality(_lanes) > 1 and _wanted = 0 then
+                return query select * from {schema}.lane_head(
+                    _queues, _ranks, _rooms, string_to_array(_executors[_l], ','), _now);
+            end if;
         end loop;
     end if;
 end $$;

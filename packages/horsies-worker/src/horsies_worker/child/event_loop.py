@@ -1,0 +1,70 @@
+"""Async tasks of an executor: one event loop, which runs for as long as the process once it was needed."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from horsies.definition import TaskDefinition
+from horsies_worker.begin_marks import BeginMarks
+from horsies_worker.child.execution import run_async_def
+from horsies_worker.child.reporter import Reporter
+
+
+class EventLoopSide:
+    """Starts async tasks and reports their ends; all methods but `wake` and `cancel_soon` belong to the loop."""
+
+    def __init__(self, reporter: Reporter, marks: BeginMarks) -> None:
+        self._reporter = reporter
+        self._marks = marks
+        self._loop = asyncio.new_event_loop()
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._flush_planned = False
+
+    def run(self, on_wake: Callable[[], bool]) -> None:
+        """Run the loop until `on_wake` answers False and no task is left; it is called at once and at every `wake`."""
+        self._on_wake = on_wake
+        self._loop.call_soon(self._woken)
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_forever()
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+        finally:
+            self._loop.close()
+
+    def wake(self) -> None:
+        """From another thread: there is something in the inbox."""
+        self._loop.call_soon_threadsafe(self._woken)
+
+    def cancel_soon(self, seq: int) -> None:
+        """From another thread: cancel a task."""
+        self._loop.call_soon_threadsafe(self._cancel, seq)
+
+    def start(self, seq: int, task: TaskDefinition, kwargs: str | None) -> None:
+        """Begin a task."""
+        self._tasks[seq] = self._loop.create_task(self._run(seq, task, kwargs), name=task.name)
+
+    async def _run(self, seq: int, task: TaskDefinition, kwargs: str | None) -> None:
+        self._marks.set(seq)
+        begun = time.perf_counter()
+        outcome = await run_async_def(task, kwargs)
+        self._reporter.add(seq, outcome, time.perf_counter() - begun)
+        del self._tasks[seq]
+        if not self._flush_planned:
+            # At the end of this turn of the loop, so that tasks that end together share a message.
+            self._flush_planned = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flush_planned = False
+        self._reporter.flush()
+        if not self._tasks:
+            self._woken()
+
+    def _woken(self) -> None:
+        if not self._on_wake() and not self._tasks:
+            self._loop.stop()
+
+    def _cancel(self, seq: int) -> None:
+        task = self._tasks.get(seq)
+        if task is not None:
+            task.cancel()

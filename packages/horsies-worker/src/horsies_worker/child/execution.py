@@ -1,0 +1,37 @@
+"""One run of one task: decode, call, encode. The only place where user code is called."""
+
+import asyncio
+
+from horsies.codec.problems import DecodeError
+from horsies.definition import TaskDefinition
+from horsies.outcome import RunOutcome, argument_error, finish_error, finish_exception, finish_return
+
+
+def run_def(task: TaskDefinition, kwargs: str | None) -> RunOutcome:
+    """Run a `def` task. KeyboardInterrupt propagates, everything else becomes the outcome."""
+    try:
+        arguments = task.signature.decode(kwargs)
+    except DecodeError as problem:
+        return finish_error(argument_error(task.name, problem))
+    try:
+        returned = task.function(**arguments)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as exception:
+        return finish_exception(task, exception)
+    return finish_return(task, returned)
+
+
+async def run_async_def(task: TaskDefinition, kwargs: str | None) -> RunOutcome:
+    """Run an `async def` task; a cancellation by the coordinator is an outcome like any exception."""
+    try:
+        arguments = task.signature.decode(kwargs)
+    except DecodeError as problem:
+        return finish_error(argument_error(task.name, problem))
+    try:
+        returned = await task.function(**arguments)
+    except KeyboardInterrupt:
+        raise
+    except (Exception, SystemExit, GeneratorExit, asyncio.CancelledError) as exception:
+        return finish_exception(task, exception)
+    return finish_return(task, returned)
