@@ -1,0 +1,117 @@
+"""A whole `horsies demo`: throw-away database, worker, the steps, and the end of all of it."""
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections import deque
+from typing import NoReturn
+
+from rich.console import Console
+
+from horsies.db.migrate import migrate
+from horsies.embedded import EmbeddedServer, throwaway_directory
+from horsies_cli.children import Child
+from horsies_cli.session import child_environment, require_distribution
+
+_APP = "horsies_cli.demo_app:app"
+_PROCESSES = 2
+_KEPT_LINES = 40
+
+
+class DemoStoppedError(Exception):
+    """The user does not want to see more of it."""
+
+
+def run_demo(console: Console, *, keep: bool = False) -> int:
+    """Run the demo on a console; the exit status: 0, or 1 if anything came out differently.
+
+    Raises:
+        RefusedError: horsies-worker is not installed.
+        ConfigurationError: HRS-203, no PostgreSQL to start.
+        DemoStoppedError: interrupted by the user.
+    """
+    require_distribution("horsies_worker", "horsies-worker")
+    signal.signal(signal.SIGTERM, _stop)
+    started = time.perf_counter()
+    try:
+        with EmbeddedServer(throwaway_directory("horsies-demo-"), durable=False, remove=True) as server:
+            url = server.url()
+            migrate(url)
+            with _Worker(url) as worker:
+                status = _steps(console, worker, url, started)
+                if keep and status == 0:
+                    console.print(f"The database stays up until Ctrl+C: {url}", soft_wrap=True)
+                    signal.pause()
+                return status
+    except KeyboardInterrupt:
+        raise DemoStoppedError from None
+
+
+def _stop(_number: int, _frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _steps(console: Console, worker: "_Worker", url: str, started: float) -> int:
+    os.environ |= {"HORSIES_DEV": "1", "HORSIES_DATABASE_URL": url}
+    # Imported here: the demo's app is made when it is imported, for the database that is known now.
+    from horsies_cli.demo_app import app
+    from horsies_cli.demo_steps import STEPS, Tally, Tools, UnexpectedError
+    from horsies_cli.demo_view import DemoView, summary
+
+    tally = Tally()
+    failure = ""
+    with DemoView(console, [title for title, _ in STEPS]) as view:
+        tools = Tools(tally, worker.check, view.progress)
+        for _, step in STEPS:
+            try:
+                view.finish_step(True, step(tools))
+            except UnexpectedError as error:
+                failure = str(error)
+                view.finish_step(False, failure)
+                break
+    app.close()
+    console.print()
+    if failure:
+        console.print("[bold red]This is not what should have come out.[/] The worker's last lines:")
+        for line in worker.last_lines():
+            console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
+        return 1
+    console.print(summary(tally, time.perf_counter() - started, "PostgreSQL"))
+    return 0
+
+
+class _Worker:
+    """The worker beside the demo; its output is kept in case something goes wrong."""
+
+    def __init__(self, url: str) -> None:
+        self._lines: deque[str] = deque(maxlen=_KEPT_LINES)
+        self._lock = threading.Lock()
+        command = [sys.executable, "-m", "horsies_worker", _APP, "--processes", str(_PROCESSES)]
+        self._child = Child("worker", [*command, "--drain-timeout", "5"], child_environment(url), self._keep)
+
+    def __enter__(self) -> "_Worker":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._child.ask_to_end()
+        if not self._child.wait(15):
+            self._child.kill()
+        self._child.close()
+
+    def _keep(self, _name: str, _kind: str, text: str) -> None:
+        with self._lock:
+            self._lines.append(text)
+
+    def last_lines(self) -> list[str]:
+        """What it wrote last."""
+        with self._lock:
+            return list(self._lines)
+
+    def check(self) -> None:
+        """Fail the step if the worker is gone."""
+        if self._child.status is not None:
+            from horsies_cli.demo_steps import UnexpectedError
+
+            raise UnexpectedError(f"the worker ended with exit status {self._child.status}")
