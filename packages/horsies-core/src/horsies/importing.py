@@ -15,6 +15,8 @@ _PROJECT_FILES = ("pyproject.toml", "setup.cfg", "setup.py")
 
 _names: dict[str, str] = {}
 """Real path of each file imported through this module, and the name it runs under."""
+_last_names: set[str] = set()
+"""The last part of every dotted name those files can be imported by."""
 
 
 def add_project_to_path() -> None:
@@ -131,7 +133,7 @@ def _loaded_from(real_path: str) -> ModuleType | None:
         file = getattr(module, "__dict__", {}).get("__file__")
         # Comparing the last part first keeps this from asking the file system about every module there is.
         if isinstance(file, str) and os.path.basename(file) == base and os.path.realpath(file) == real_path:
-            _names[real_path] = name
+            _note(real_path, name)
             return module
     return None
 
@@ -142,9 +144,15 @@ def _remember(file: str | None, name: str) -> None:
         return
     real_path = os.path.realpath(file)
     if _loaded_from(real_path) is None:
-        _names[real_path] = name
+        _note(real_path, name)
     if _finder not in sys.meta_path:
         sys.meta_path.insert(0, _finder)
+
+
+def _note(real_path: str, name: str) -> None:
+    directory, base = os.path.split(real_path)
+    _names[real_path] = name
+    _last_names.add(os.path.basename(directory) if base == "__init__.py" else base.removesuffix(".py"))
 
 
 def _add_to_path(directory: str, *, at_end: bool = False) -> None:
@@ -159,8 +167,7 @@ class _OnceFinder(MetaPathFinder):
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         # Every import of the process passes here: compare names before touching the file system.
-        last = fullname.rpartition(".")[2]
-        if not any(_last_name(file) == last for file in _names):
+        if fullname.rpartition(".")[2] not in _last_names:
             return None
         spec = PathFinder.find_spec(fullname, path, target)
         if spec is None or spec.origin is None:
@@ -184,11 +191,6 @@ class _AliasLoader(Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         module.__spec__ = self._spec  # the import machinery has put the alias's there
-
-
-def _last_name(file: str) -> str:
-    directory, base = os.path.split(file)
-    return os.path.basename(directory) if base == "__init__.py" else base.removesuffix(".py")
 
 
 _finder = _OnceFinder()

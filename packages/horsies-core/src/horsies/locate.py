@@ -189,15 +189,13 @@ def _load_checked(target: _Target) -> ModuleType:
 
 def _execution_error(target: _Target, error: BaseException) -> ConfigurationError:
     first, *rest = mask_urls_in_text(str(error)).split("\n")
+    command = f"python -c 'import {target.text}'" if target.file is None else f"python {target.file}"
     return ConfigurationError(
         f"importing {target.text!r} raised {type(error).__name__}: {first}".removesuffix(": "),
         code=ErrorCode.MODULE_EXEC_ERROR,
         location=_raised_at(error),
         notes=["\n".join(rest)] if rest else [],
-        help_text=f"the module has to be importable by itself; try: python -c 'import runpy; "
-        f'runpy.run_path("{target.file}")\''
-        if target.file is not None
-        else f"the module has to be importable by itself; try: python -c 'import {target.text}'",
+        help_text=f"to see the whole traceback, import it alone: {command}",
     )
 
 

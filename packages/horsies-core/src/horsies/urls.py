@@ -79,9 +79,9 @@ def mask_password(url: str, mask: str = "****") -> str:
     scheme, separator, rest = url.partition("://")
     if not separator or not _SCHEME.fullmatch(scheme):
         return mask
-    if _problem(f"postgresql://{rest}") is not None:
-        return f"{scheme}://{mask}"  # no telling where the password ends
     location, question, query = rest.partition("?")
+    if _problem(f"postgresql://{rest}") is not None or ("@" in query and "@" not in location):
+        return f"{scheme}://{mask}"  # no telling where a password ends
     user, at, location = location.rpartition("@")
     name, colon, _ = user.partition(":")
     shown = f"{name}{colon}{mask}{at}{location}" if colon else f"{user}{at}{location}"
