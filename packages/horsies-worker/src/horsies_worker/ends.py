@@ -61,7 +61,7 @@ def _ended(outcome: Outcome, policy_of: PolicyOf, executors: Mapping[int, tuple[
     policy = policy_of(flight) if status == "FAILED" else None
     retry_s = (
         retry_delay(policy, flight.retry_count, outcome.error_code)
-        if policy and flight.retry_count < flight.max_retries
+        if policy and (flight.max_retries is None or flight.retry_count < flight.max_retries)
         else None
     )
     pid, name = executors.get(flight.place, (None, None)) if status == "FAILED" else (None, None)
@@ -75,6 +75,7 @@ def _ended(outcome: Outcome, policy_of: PolicyOf, executors: Mapping[int, tuple[
         "failed_reason": _storable(outcome.failed_reason),
         "outcome": "WORKER_FAILURE" if outcome.error_code in _OUT_OF_REACH else "FAILED",
         "retry_s": retry_s,
+        "max_retries": policy.max_retries if policy and flight.max_retries is None else None,
         "run_us": flight.run_us,
         "pid": pid,
         "name": name,

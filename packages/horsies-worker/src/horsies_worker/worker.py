@@ -265,15 +265,15 @@ class Worker:
         if flight.options is not None:
             return policy_of_options(flight.options)
         task = self._app.tasks.get(flight.task_name)
-        return task.retry_policy if task is not None else None
+        return task.definition.retry_policy if task is not None else None
 
     def _kind_of(self, task_name: str, executor: str) -> str:
         """How a row is to be run here: what the registration says wins where the row leaves it open."""
         task = self._app.tasks.get(task_name)
-        if task is not None and task.is_async:
+        if task is not None and task.definition.signature.is_async:
             return "async"
         if executor == "default":
-            return (task.executor if task is not None else None) or self._options.executor
+            return (task.definition.executor if task is not None else None) or self._options.executor
         return executor
 
     def _snapshot(self) -> dict[str, object]:
