@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from types import ModuleType
 from typing import Any, Protocol, Unpack, cast, overload
 
+from horsies.app_actions import AppActions
 from horsies.app_checks import run_checks
 from horsies.broker import Broker
 from horsies.broker_errors import BrokerResult
@@ -47,7 +48,7 @@ class TaskDecorator(Protocol):
     ) -> SyncTaskFunction[P, T]: ...
 
 
-class Horsies:
+class Horsies(AppActions):
     """An application: configuration, tasks, and the way to the database.
 
         app = Horsies(AppConfig(broker=PostgresConfig(database_url="postgresql://app:secret@db/jobs")))
@@ -250,7 +251,9 @@ class Horsies:
         with self._lock:
             if self._broker is None:
                 try:
-                    self._broker = Broker(self.config.broker, run_schema_migrations=self._may_migrate)
+                    broker = Broker(self.config.broker, run_schema_migrations=self._may_migrate)
+                    broker.retention = self.config.retention
+                    self._broker = broker
                 except Exception as error:
                     raise HorsiesError(
                         f"the broker could not be made: {error}",

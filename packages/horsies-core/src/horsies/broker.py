@@ -7,8 +7,11 @@ from typing import Any
 
 import psycopg
 
+from horsies import actions
+from horsies.actions import QueueState, TaskActionResult
 from horsies.channels import queue_channel
 from horsies.config.broker import PostgresConfig
+from horsies.config.retention import RetentionConfig
 from horsies.db import migrate
 from horsies.db.async_pool import AsyncPools
 from horsies.db.connect import connect
@@ -27,6 +30,8 @@ class Broker:
         self.config = config
         self.schema = config.schema_name
         self.statements = Statements(config.schema_name)
+        self.retention: RetentionConfig | None = None
+        """How long the app it belongs to keeps what ended; None without an app."""
         self.now: datetime | None = None
         """The time that this process's statements take for now; None, outside tests, is the database's clock."""
         self._may_migrate = run_schema_migrations
@@ -65,6 +70,26 @@ class Broker:
     async def run_on_async[R](self, connection: psycopg.AsyncConnection[Any], op: Op[R]) -> R:
         """As `run_on` for an async connection."""
         return await drive_on_async(connection, self.statements, op)
+
+    # -- actions
+
+    def pause_queue(self, name: str, by: str | None = None) -> TaskActionResult[QueueState]:
+        """As `horsies.monitoring.pause_queue`, blocking."""
+        return actions.pause_queue_sync(self, name, by)
+
+    async def pause_queue_async(self, name: str, by: str | None = None) -> TaskActionResult[QueueState]:
+        """As `horsies.monitoring.pause_queue`."""
+        return await actions.pause_queue(self, name, by)
+
+    def resume_queue(self, name: str, by: str | None = None) -> TaskActionResult[QueueState]:
+        """As `horsies.monitoring.resume_queue`, blocking."""
+        return actions.resume_queue_sync(self, name, by)
+
+    async def resume_queue_async(self, name: str, by: str | None = None) -> TaskActionResult[QueueState]:
+        """As `horsies.monitoring.resume_queue`."""
+        return await actions.resume_queue(self, name, by)
+
+    # -- names
 
     def queue_channel(self, queue: str) -> str:
         """The channel that wakes the workers of a queue."""

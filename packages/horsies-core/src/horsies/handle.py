@@ -2,6 +2,7 @@
 
 from typing import Unpack, cast
 
+from horsies.actions import TaskActionResult, TaskCancelled, cancel_through, cancel_through_sync
 from horsies.broker_errors import BrokerErrorCode, BrokerOperationError, BrokerResult
 from horsies.ops.read import StoredResult
 from horsies.reading import broker_failure, handle_outcome, without_app
@@ -99,6 +100,26 @@ class TaskHandle[T]:
         if self.app is None:
             return Err(_no_broker(self.task_id))
         return await read_info_async(self.app, self.task_id, **parts)
+
+    def cancel(
+        self, *, include_running: bool = False, wait_ms: int = 10_000
+    ) -> TaskActionResult[TaskCancelled]:
+        """Cancel the task: at once if it is not running; a running one is stopped first, if that is wanted.
+
+        Args:
+            include_running: Also stop the task if it is running.
+            wait_ms: Milliseconds to wait for a running task's stop at most; 0 does not wait.
+
+        Returns:
+            `Ok`, with `stopped=False` if the task was asked to stop but has not yet; `Err` as `Horsies.cancel_task`.
+        """
+        return cancel_through_sync(self.app, self.task_id, include_running=include_running, wait_ms=wait_ms)
+
+    async def cancel_async(
+        self, *, include_running: bool = False, wait_ms: int = 10_000
+    ) -> TaskActionResult[TaskCancelled]:
+        """As `cancel`, for event loops."""
+        return await cancel_through(self.app, self.task_id, include_running=include_running, wait_ms=wait_ms)
 
     def __repr__(self) -> str:
         return f"TaskHandle({self.task_id!r})"

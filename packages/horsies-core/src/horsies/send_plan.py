@@ -102,7 +102,7 @@ def plan_with(base: SendPlan, choices: SendChoices, task: TaskDefinition, config
         OptionError: An option is not acceptable (T-27 to T-32); the first one is named.
     """
     good_until = _deadline(choices["good_until"])
-    key = _idempotency_key(choices["idempotency_key"])
+    key = idempotency_key(choices["idempotency_key"])
     retention_key = _retention_key(choices["retention_class_key"], config)
     priority = _priority(choices["priority"])
     plan = base
@@ -175,6 +175,29 @@ def delay_seconds(delay: object) -> int:
     return seconds
 
 
+def idempotency_key(value: object, option: str = "idempotency_key") -> str | None:
+    """Check an idempotency key; `option` is its name for the caller.
+
+    Raises:
+        OptionError: It cannot be one.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise OptionError(f"{option} is a string, not {_kind(value)}")
+    if not value:
+        raise OptionError(f"{option} is empty")
+    if "\0" in value:
+        raise OptionError(f"{option} holds the character U+0000")
+    try:
+        size = len(value.encode())
+    except UnicodeEncodeError as error:
+        raise OptionError(f"{option} holds a lone surrogate, which UTF-8 cannot carry") from error
+    if size > MAX_KEY_BYTES:
+        raise OptionError(f"{option} has {size} bytes; {MAX_KEY_BYTES} is the most")
+    return str(value)
+
+
 def _deadline(value: object) -> str | None:
     if value is None:
         return None
@@ -184,24 +207,6 @@ def _deadline(value: object) -> str | None:
         return format_utc(value)
     except (ValueError, OverflowError) as error:
         raise OptionError(f"good_until: {error}") from error
-
-
-def _idempotency_key(value: object) -> str | None:
-    if value is None:
-        return None
-    if not isinstance(value, str):
-        raise OptionError(f"idempotency_key is a string, not {_kind(value)}")
-    if not value:
-        raise OptionError("idempotency_key is empty")
-    if "\0" in value:
-        raise OptionError("idempotency_key holds the character U+0000")
-    try:
-        size = len(value.encode())
-    except UnicodeEncodeError as error:
-        raise OptionError("idempotency_key holds a lone surrogate, which UTF-8 cannot carry") from error
-    if size > MAX_KEY_BYTES:
-        raise OptionError(f"idempotency_key has {size} bytes; {MAX_KEY_BYTES} is the most")
-    return str(value)
 
 
 def _retention_key(value: object, config: AppConfig) -> str | None:

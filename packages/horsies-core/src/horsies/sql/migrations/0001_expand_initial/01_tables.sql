@@ -12,7 +12,9 @@ create table {schema}.tasks (
     idempotency_key text,
     -- input
     kwargs text,                                    -- JSON text exactly as sent (D-018)
-    options text,                                   -- null: the registration in the worker decides
+    -- null: sent by SQL; retries, time limit and executor are those registered in the worker that runs it, and
+    -- max_retries says nothing before the first retry wrote it down
+    options text,
     timeout_ms integer,
     trace_context text,
     -- time
@@ -146,12 +148,14 @@ create table {schema}.queues (
     priority smallint not null default 100,
     max_concurrency integer,
     paused boolean not null default false,
-    paused_by text,
+    paused_by text,                                 -- who paused or resumed it last, and when
     paused_at timestamptz,
     reported_by uuid,
     updated_at timestamptz not null default now()
 );
 insert into {schema}.queues (name) values ('default');
+-- Asked by every claim: nearly always empty (R-061).
+create index queues_paused on {schema}.queues (name) where paused;
 
 create table {schema}.idempotency_keys (
     task_name text not null,
@@ -159,8 +163,10 @@ create table {schema}.idempotency_keys (
     task_id uuid not null,
     request_sha text not null,
     expires_at timestamptz,                         -- null while the task is live
+    keep interval not null default '24 hours',      -- how long it stays reserved after the task's end
     primary key (task_name, key)
 );
+create index idempotency_keys_task on {schema}.idempotency_keys (task_id);   -- the finish of a task with a key
 create index idempotency_keys_expiry on {schema}.idempotency_keys (expires_at) where expires_at is not null;
 
 -- PUBLIC has no right here (D-076).

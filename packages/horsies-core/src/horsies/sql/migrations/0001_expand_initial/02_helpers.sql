@@ -40,6 +40,30 @@ begin
     end;
 end $$;
 
+-- Whether an ended task keeps its arguments for a rerun: asked for at the send, and no more than 64 KiB (M-060, T-82).
+create function {schema}.keeps_input(_retain boolean, _kwargs text) returns boolean
+language sql immutable parallel safe as $$
+    select _retain and coalesce(octet_length(_kwargs), 0) <= 65536
+$$;
+
+-- SHA-256 of a text, as 64 hexadecimal digits.
+create function {schema}.digest(_text text) returns text
+language sql immutable parallel safe as $$
+    select encode(sha256(convert_to(coalesce(_text, ''), 'UTF8')), 'hex')
+$$;
+
+-- A new task id: UUIDv7, in the order of the clock to a quarter of a microsecond. What gen_random_uuid() would give is
+-- missing in PostgreSQL 12, so the rest is a hash of what no other call shares.
+create function {schema}.new_task_id() returns uuid
+language plpgsql volatile as $$
+declare
+    _us bigint := extract(epoch from clock_timestamp()) * 1000000;
+    _rest text := md5(concat_ws(',', _us, pg_backend_pid(), txid_current(), random(), random()));
+begin
+    return (lpad(to_hex(_us / 1000), 12, '0') || '7' || lpad(to_hex(_us % 1000 * 4096 / 1000), 3, '0')
+        || substr('89ab', 1 + floor(random() * 4)::integer, 1) || left(_rest, 15))::uuid;
+end $$;
+
 -- One day of one class. Built apart and attached, which stops neither reads nor finishes (D-031); a second caller
 -- waits on the advisory lock and finds the work done.
 create function {schema}.ensure_history_partition(_class text, _day date) returns boolean

@@ -24,6 +24,17 @@ begin
     return found;
 end $$;
 
+-- A send under an id made for it just now, which nobody else can have: history need not be asked (T-40).
+create function {schema}.enqueue_new(_t {schema}.new_task, _now timestamptz) returns text
+language plpgsql as $$
+begin
+    if not {schema}.insert_task(_t, _now) then
+        return 'different';
+    end if;
+    perform pg_notify({schema}.channel('q:' || _t.queue_name), '');
+    return 'inserted';
+end $$;
+
 -- A send that may be a repetition (D-013): 'inserted', 'same' or 'different'. The insert comes first: looking first
 -- would miss a task that finishes between the look and the insert. Each statement sees what was committed before it.
 create function {schema}.enqueue_replay(_t {schema}.new_task, _now timestamptz default null) returns text
@@ -51,25 +62,35 @@ begin
 end $$;
 
 -- A send under an idempotency key (D-014, T-44 to T-46). The insert of the key waits for an uncommitted rival.
+-- _keep: how long the key stays reserved after the task's end.
 create function {schema}.enqueue_keyed(
-    _t {schema}.new_task, _request_sha text, _now timestamptz default null, out outcome text, out task_id uuid)
+    _t {schema}.new_task, _request_sha text, _now timestamptz default null, _keep interval default '24 hours',
+    out outcome text, out task_id uuid)
 language plpgsql as $$
 declare
     _at timestamptz := coalesce(_now, now());
     _held {schema}.idempotency_keys;
 begin
-    insert into {schema}.idempotency_keys as k (task_name, key, task_id, request_sha)
-    values (_t.task_name, _t.idempotency_key, _t.id, _request_sha)
-    on conflict on constraint idempotency_keys_pkey do update
-        set task_id = excluded.task_id, request_sha = excluded.request_sha, expires_at = null
-        where k.expires_at <= _at;
-    if not found then
-        select * into _held from {schema}.idempotency_keys k
+    loop
+        insert into {schema}.idempotency_keys as k (task_name, key, task_id, request_sha, keep)
+        values (_t.task_name, _t.idempotency_key, _t.id, _request_sha, _keep)
+        on conflict on constraint idempotency_keys_pkey do update
+            set task_id = excluded.task_id, request_sha = excluded.request_sha, keep = excluded.keep, expires_at = null
+            where k.expires_at <= _at;
+        exit when found;
+        select k.* into _held from {schema}.idempotency_keys k
         where k.task_name = _t.task_name and k.key = _t.idempotency_key;
-        task_id := _held.task_id;
-        outcome := case when _held.request_sha = _request_sha then 'same' else 'conflict' end;
-        return;
-    end if;
+        if found then
+            task_id := _held.task_id;
+            outcome := case when _held.request_sha = _request_sha then 'same' else 'conflict' end;
+            return;
+        end if;
+        -- It ran out and was cleaned up between the two statements: the key is free.
+    end loop;
     task_id := _t.id;
     outcome := {schema}.enqueue_replay(_t, _now);
+    if outcome <> 'inserted' then
+        -- The id was there before, and its end, if it has one, was before the key: nobody would ever free it.
+        delete from {schema}.idempotency_keys k where k.task_name = _t.task_name and k.key = _t.idempotency_key;
+    end if;
 end $$;

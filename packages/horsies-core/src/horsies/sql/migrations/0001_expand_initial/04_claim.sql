@@ -3,7 +3,9 @@
 create type {schema}.cycle_row as (
     tag text,                       -- lane, head, claimed, expired, retried, lost, due, again
     id text, generation bigint, task_name text, queue_name text, executor text, kwargs text, options text,
-    timeout_ms integer, retry_count smallint, max_retries smallint, seconds double precision
+    timeout_ms integer, retry_count smallint,
+    max_retries smallint,           -- null: the registration decides about retries and time limit
+    seconds double precision
 );
 
 -- The rows of some lanes (queue and executor, pairwise) at one priority, started for _worker. Called by cycle only,
@@ -68,7 +70,7 @@ begin
     )
     select case when m.status = 'RUNNING' then 'claimed' else 'expired' end, m.id::text, m.claim_generation,
         m.task_name, m.queue_name, m.executor, m.kwargs, case when m.max_retries > 0 then m.options end, m.timeout_ms,
-        m.retry_count, m.max_retries, extract(epoch from _now - m.enqueued_at)::double precision
+        m.retry_count, case when m.options is not null then m.max_retries end, extract(epoch from _now - m.enqueued_at)::double precision
     from moved m
     order by m.nth;
 end $$;
@@ -120,10 +122,26 @@ begin
     select coalesce(jsonb_object_agg(f.queue_name, f.n), '{}'), coalesce(sum(f.n) filter (where f.queue_name <> 'horsies.steps'), 0)
     into _running, _total
     from (select t.queue_name, count(*) as n from {schema}.tasks t where t.status <> 'PENDING' group by t.queue_name) f;
-    cluster := greatest(_cluster_cap - _total, 0);
+    cluster := case when _cluster_cap is not null then greatest(_cluster_cap - _total, 0) end;
     rooms := array(
-        select greatest(c.cap - coalesce((_running ->> c.queue)::integer, 0), 0)
+        -- greatest() passes over nulls, and null is what stands for no cap
+        select case when c.cap is not null then greatest(c.cap - coalesce((_running ->> c.queue)::integer, 0), 0) end
         from unnest(_queues, _caps) with ordinality as c (queue, cap, nth) order by c.nth);
+end $$;
+
+-- No room in paused queues (R-061). A statement of its own, after the cap locks: it sees a pause that was committed
+-- while the locks were waited for.
+create function {schema}.without_paused(_queues text[], _rooms integer[]) returns integer[]
+language plpgsql as $$
+declare
+    _paused text[] := array(select q.name from {schema}.queues q where q.paused);
+begin
+    if cardinality(_paused) = 0 then
+        return _rooms;
+    end if;
+    return array(
+        select case when q.queue = any (_paused) then 0 else q.room end
+        from unnest(_queues, _rooms) with ordinality as q (queue, room, nth) order by q.nth);
 end $$;
 
 -- What the claimed rows leave of each queue's room.

@@ -20,12 +20,12 @@ begin
             worker_process_name, retry_count, max_retries, attempts, workflow_id, node_index, is_workflow_task,
             retention_class, retain_rerun_input, rerun_of, rerun_root)
         select id, task_name, queue_name, priority, executor, enqueue_sha, idempotency_key,
-            case when retain_rerun_input then kwargs end,
-            case when retain_rerun_input then encode(sha256(convert_to(coalesce(kwargs, ''), 'UTF8')), 'hex') end,
+            case when {schema}.keeps_input(retain_rerun_input, kwargs) then kwargs end,
+            case when {schema}.keeps_input(retain_rerun_input, kwargs) then {schema}.digest(kwargs) end,
             options, timeout_ms, trace_context, sent_at, enqueued_at, good_until, next_retry_at, created_at,
             'COMPLETED', _now, result, worker_id, claim_generation, claimed_at,
             greatest(started_at, _now - run_us * interval '1 microsecond'), worker_hostname,
-            _pids[place], _names[place], retry_count, max_retries, attempts, workflow_id, node_index,
+            coalesce(_pids[place], worker_pid), coalesce(_names[place], worker_process_name), retry_count, max_retries, attempts, workflow_id, node_index,
             is_workflow_task, retention_class, retain_rerun_input, rerun_of, rerun_root
         from ended
     )
@@ -36,7 +36,7 @@ begin
 end $$;
 
 -- Every other end, one JSON object a task: id, generation, status, result, error_code, failed_reason, message,
--- outcome, retry_s, run_us, pid, name. A retry is written where retry_s is given and the deadline allows it (T-52,
+-- outcome, retry_s, max_retries (of the registration, where the row has no options), run_us, pid, name. A retry is written where retry_s is given and the deadline allows it (T-52,
 -- R-100); after a cancel request every end but COMPLETED is CANCELLED (M-054).
 create function {schema}.end_tasks(
     _worker uuid, _ends json, _now timestamptz, out awaited uuid[], out keyed uuid[], out done uuid[], out retried uuid[])
@@ -45,13 +45,14 @@ begin
     with e as (
         select * from json_to_recordset(_ends) as e (
             id uuid, generation bigint, error_code text, failed_reason text, message text, outcome text,
-            retry_s double precision, run_us bigint, pid integer, name text)
+            retry_s double precision, max_retries smallint, run_us bigint, pid integer, name text)
         where retry_s is not null
     ), again as (
         update {schema}.tasks t
         set status = 'PENDING', worker_id = null, claimed_at = null, started_at = null, worker_hostname = null,
             worker_pid = null, worker_process_name = null,
             retry_count = t.retry_count + 1,
+            max_retries = coalesce(e.max_retries, t.max_retries),
             next_retry_at = _now + e.retry_s * interval '1 second',
             enqueued_at = _now + e.retry_s * interval '1 second',
             attempts = coalesce(t.attempts, '[]') || jsonb_build_object(
@@ -84,8 +85,8 @@ begin
             worker_pid, worker_process_name, retry_count, max_retries, attempts, workflow_id, node_index,
             is_workflow_task, retention_class, retain_rerun_input, rerun_of, rerun_root)
         select id, task_name, queue_name, priority, executor, enqueue_sha, idempotency_key,
-            case when retain_rerun_input then kwargs end,
-            case when retain_rerun_input then encode(sha256(convert_to(coalesce(kwargs, ''), 'UTF8')), 'hex') end,
+            case when {schema}.keeps_input(retain_rerun_input, kwargs) then kwargs end,
+            case when {schema}.keeps_input(retain_rerun_input, kwargs) then {schema}.digest(kwargs) end,
             options, timeout_ms, trace_context, sent_at, enqueued_at, good_until, next_retry_at, created_at,
             case when cancelled then 'CANCELLED' else end_status end, _now,
             case when not cancelled then result end,
@@ -103,11 +104,44 @@ begin
     from ended e;
 end $$;
 
+-- What never began ends CANCELLED: no result, no attempt (T-65, T-70). Nothing is checked: the caller holds the rows.
+create function {schema}.cancel_rows(_ids uuid[], _by text, _now timestamptz) returns void
+language plpgsql as $$
+declare
+    _awaited uuid[];
+    _keyed uuid[];
+begin
+    with ended as (
+        delete from {schema}.tasks t where t.id = any (_ids) returning t.*
+    ), kept as (
+        insert into {schema}.task_history (
+            id, task_name, queue_name, priority, executor, enqueue_sha, idempotency_key, kwargs, kwargs_digest, options,
+            timeout_ms, trace_context, sent_at, enqueued_at, good_until, next_retry_at, created_at, status, terminal_at,
+            error_code, failed_reason, claim_generation, retry_count, max_retries, attempts, workflow_id, node_index,
+            is_workflow_task, retention_class, retain_rerun_input, rerun_of, rerun_root)
+        select id, task_name, queue_name, priority, executor, enqueue_sha, idempotency_key,
+            case when {schema}.keeps_input(retain_rerun_input, kwargs) then kwargs end,
+            case when {schema}.keeps_input(retain_rerun_input, kwargs) then {schema}.digest(kwargs) end,
+            options, timeout_ms, trace_context, sent_at, enqueued_at, good_until, next_retry_at, created_at,
+            'CANCELLED', _now, 'TASK_CANCELLED',
+            'cancelled by ' || coalesce(_by, cancel_requested_by, 'an operator'),
+            claim_generation, retry_count, max_retries, attempts, workflow_id, node_index, is_workflow_task,
+            retention_class, retain_rerun_input, rerun_of, rerun_root
+        from ended
+    )
+    select array_agg(e.id) filter (where e.awaited), array_agg(e.id) filter (where e.idempotency_key is not null)
+    into _awaited, _keyed
+    from ended e;
+    perform {schema}.after_end(_awaited, _keyed, _now);
+end $$;
+
 -- Back to PENDING without an attempt: what provably did not begin (R-075). Due time, retry count and generation stay.
+-- A row whose cancel was requested ends instead: what has not begun need not be stopped (M-051).
 create function {schema}.hand_back(_worker uuid, _ids uuid[], _generations bigint[], _now timestamptz) returns integer
 language plpgsql as $$
 declare
     _count integer;
+    _cancelled uuid[];
 begin
     with back as (
         update {schema}.tasks t
@@ -115,11 +149,16 @@ begin
             worker_pid = null, worker_process_name = null
         from unnest(_ids, _generations) as e (id, generation)
         where t.id = e.id and t.worker_id = _worker and t.claim_generation = e.generation
-        returning t.queue_name
+        returning t.id, t.queue_name, t.cancel_requested_at
     ), woken as (
         select pg_notify({schema}.channel('q:' || b.queue_name), '') from (select distinct queue_name from back) b
     )
-    select count(*) into _count from back, (select count(*) from woken) w;
+    select count(*), array_agg(b.id) filter (where b.cancel_requested_at is not null)
+    into _count, _cancelled
+    from back b, (select count(*) from woken) w;
+    if _cancelled is not null then
+        perform {schema}.cancel_rows(_cancelled, null, _now);
+    end if;
     return _count;
 end $$;
 
@@ -131,7 +170,7 @@ begin
         perform pg_notify({schema}.channel('task_done'), a::text) from unnest(_awaited) a;
     end if;
     if _keyed is not null then
-        update {schema}.idempotency_keys k set expires_at = _now + interval '24 hours' where k.task_id = any (_keyed);
+        update {schema}.idempotency_keys k set expires_at = _now + k.keep where k.task_id = any (_keyed);
     end if;
 end $$;
 
@@ -141,7 +180,7 @@ create function {schema}.cycle(
     _ids uuid[], _generations bigint[], _results text[], _run_us bigint[], _ran_at integer[],
     _ends json, _back_ids uuid[], _back_generations bigint[],
     _queues text[], _ranks integer[], _caps integer[], _cluster_cap integer, _lanes text[], _executors text[],
-    _places text[],
+    _places text[], _freed text[],
     _at timestamptz default null)
 returns setof {schema}.cycle_row
 language plpgsql
@@ -184,6 +223,7 @@ begin
     end if;
     if cardinality(_lanes) > 0 then
         select q.rooms, q.cluster into _rooms, _cluster from {schema}.queue_rooms(_queues, _caps, _cluster_cap) q;
+        _rooms := {schema}.without_paused(_queues, _rooms);
         for _l in 1..cardinality(_lanes) loop
             if cardinality(_lanes) > 1 then
                 return query select 'lane', null::text, null::bigint, _lanes[_l], null::text, null::text, null::text,
@@ -204,5 +244,11 @@ begin
                     _queues, _ranks, _rooms, string_to_array(_executors[_l], ','), _now);
             end if;
         end loop;
+    end if;
+    -- Room under a cap that this worker has freed and does not use itself: others may be waiting for it (R-062).
+    if cardinality(_freed) > 0 then
+        perform pg_notify({schema}.channel('q:' || f.queue), '')
+        from unnest(_freed) as f (queue)
+        where coalesce(_cluster, 1) > 0 and coalesce(_rooms[array_position(_queues, f.queue)], 1) > 0;
     end if;
 end $$;
