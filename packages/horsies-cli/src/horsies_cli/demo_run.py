@@ -40,7 +40,7 @@ def run_demo(console: Console, *, keep: bool = False) -> int:
             url = server.url()
             migrate(url)
             with _Worker(url) as worker:
-                status = _steps(console, worker, url, started)
+                status = _steps(console, worker, server, started)
                 if keep and status == 0:
                     console.print(f"The database stays up until Ctrl+C: {url}", soft_wrap=True)
                     signal.pause()
@@ -53,8 +53,8 @@ def _stop(_number: int, _frame: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _steps(console: Console, worker: "_Worker", url: str, started: float) -> int:
-    os.environ |= {"HORSIES_DEV": "1", "HORSIES_DATABASE_URL": url}
+def _steps(console: Console, worker: "_Worker", server: EmbeddedServer, started: float) -> int:
+    os.environ |= {"HORSIES_DEV": "1", "HORSIES_DATABASE_URL": server.url()}
     # Imported here: the demo's app is made when it is imported, for the database that is known now.
     from horsies_cli.demo_app import app
     from horsies_cli.demo_steps import STEPS, Tally, Tools, UnexpectedError
@@ -71,15 +71,18 @@ def _steps(console: Console, worker: "_Worker", url: str, started: float) -> int
                 failure = str(error)
                 view.finish_step(False, failure)
                 break
-    app.close()
-    console.print()
+    app.get_broker().close()
     if failure:
         console.print("[bold red]This is not what should have come out.[/] The worker's last lines:")
         for line in worker.last_lines():
             console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
         return 1
-    console.print(summary(tally, time.perf_counter() - started, "PostgreSQL"))
+    console.print(summary(tally, time.perf_counter() - started, f"PostgreSQL {_major_version(server)}"))
     return 0
+
+
+def _major_version(server: EmbeddedServer) -> str:
+    return (server.directory / "data" / "PG_VERSION").read_text().strip()
 
 
 class _Worker:

@@ -64,7 +64,7 @@ class DemoView:
             table.add_row(
                 self._spinner, Text(self._titles[len(self._done)], style=f"bold {_ACCENT}"), self._bar(), ""
             )
-        return Group(Text(), table)
+        return Group(Text(), table, Text())
 
     def _bar(self) -> RenderableType:
         if self._progress is None:

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
+from horsies.app_locator import locator_argument
 from horsies_cli.console import PrefixedConsole
-from horsies_cli.locator import choose_locator
 from horsies_cli.session import DevOptions, DevSession, RefusedError
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -46,7 +46,7 @@ def dev(
     The app's own database is never contacted. Ctrl+C stops everything in order.
     """
     options = DevOptions(
-        locator=choose_locator(module, module_option),
+        locator=locator_argument(module, module_option),
         processes=processes,
         concurrency=concurrency,
         data_directory=None if ephemeral else data_dir.absolute(),

@@ -6,8 +6,7 @@ A process of its own, so that the code of the app is never imported into `horsie
 import sys
 
 from horsies.app import Horsies
-
-from horsies.locate import locate_app
+from horsies.app_locator import load_app
 
 
 def has_enabled_schedule(app: Horsies) -> bool:
@@ -17,4 +16,4 @@ def has_enabled_schedule(app: Horsies) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(0 if has_enabled_schedule(locate_app(sys.argv[1], Horsies)) else 10)
+    sys.exit(0 if has_enabled_schedule(load_app(sys.argv[1])) else 10)

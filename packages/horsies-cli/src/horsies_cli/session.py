@@ -171,8 +171,7 @@ class DevSession:
                 self._console.line("dev", "stderr", f"the {child.name} ended with exit status {child.status}")
             if not server.is_running():
                 self._console.line("dev", "stderr", f"PostgreSQL ended: see {server.directory}/postgres.log")
-                self._stop_all()
-                return 1
+                return 1  # nothing could be written down any more: the children are killed
             if ended and self._watcher is None:
                 self._stop_all()
                 return 1

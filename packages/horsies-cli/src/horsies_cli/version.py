@@ -111,9 +111,7 @@ def database_versions(database_url: str | None, module: str | None, schema: str 
 
 
 def _database_of(module: str) -> tuple[str, str]:
-    from horsies.app import Horsies
+    from horsies.app_locator import load_app
 
-    from horsies.locate import locate_app
-
-    broker = locate_app(module, Horsies).config.broker
+    broker = load_app(module).config.broker
     return broker.connection_url(), broker.schema_name
