@@ -6,22 +6,23 @@ next one, because nothing of it was dispatched (R-092).
 
 import asyncio
 import logging
-import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import psycopg
 
 from horsies.config import WorkerResilienceConfig
 from horsies.db import arrays
+from horsies.db.effects import Row
 from horsies.sql import Statements
 from horsies.transient import is_transient
-from horsies_worker.ends import completed_params
-from horsies_worker.executor_process import ExecutorProcess
-from horsies_worker.flight import Flight, Outcome
+from horsies_worker.batch import Batch
+from horsies_worker.ends import PolicyOf, completed_params, ended_json
+from horsies_worker.executor_pool import ExecutorPool
+from horsies_worker.failures import unstorable
+from horsies_worker.flight import Flight
 from horsies_worker.link import Link
-from horsies_worker.places import LANES, Demand, Lane
+from horsies_worker.places import LANES, Lane
 
 logger = logging.getLogger("horsies.worker")
 
@@ -76,31 +77,63 @@ class Claims:
         link: Link,
         statements: Statements,
         resilience: WorkerResilienceConfig,
-        known: Callable[[], list[Flight]],
-        executors: Callable[[], Sequence[ExecutorProcess]],
+        policy_of: PolicyOf,
     ) -> None:
         self._settings = settings
         self._constant = settings.params()
         self._link = link
         self._statements = statements
         self._resilience = resilience
-        self._known = known
-        self._executors = executors
+        self._policy_of = policy_of
         self._identity_params: tuple[list[int], dict[str, object]] = ([], {})
 
-    async def cycle(
-        self,
-        completed: list[Outcome],
-        ends: str | None,
-        back: list[Flight],
-        places: Demand,
-    ) -> list[tuple[Any, ...]]:
-        """One round trip; repeated through outages until it is answered (R-077, R-120).
+    def attach(self, pool: ExecutorPool, known: Callable[[], list[Flight]]) -> None:
+        """Whose executors run what is claimed, and what this worker answers for."""
+        self._pool = pool
+        self._known = known
+
+    @property
+    def are_capped(self) -> bool:
+        """Whether the end of a task may give room to another one that is due."""
+        return self._settings.cluster_cap is not None or any(
+            queue.cap is not None for queue in self._settings.queues
+        )
+
+    async def cycle(self, batch: Batch) -> list[Row]:
+        """One round trip, repeated through outages until it is answered (R-077, R-120).
+
+        A batch that the database refuses for good is repeated end by end; an end that is still refused is stored with
+        an envelope that says so (R-076).
 
         Raises:
-            psycopg.Error: the database refuses it for a reason that will not go away.
+            psycopg.Error: the database refuses the cycle as such.
         """
-        params = self._params(completed, ends, back, places)
+        try:
+            return await self._answered(batch)
+        except psycopg.Error as error:
+            if not (batch.completed or batch.ended):
+                raise
+            logger.warning(
+                "a batch of results was refused and is repeated one by one: %s", str(error).strip()
+            )
+        rows: list[Row] = []
+        for part in batch.parts():
+            rows += await self._part(part)
+        return rows
+
+    async def _part(self, part: Batch) -> list[Row]:
+        try:
+            return await self._answered(part)
+        except psycopg.Error as error:
+            if not (part.completed or part.ended):
+                raise
+            flight = part.flights()[0]
+            logger.error("the result of task %s cannot be stored: %s", flight.id, str(error).strip())
+            why = error.diag.message_primary or type(error).__name__
+            return await self._answered(Batch(ended=[unstorable(flight, why)]))
+
+    async def _answered(self, batch: Batch) -> list[Row]:
+        params = self._params(batch)
         attempt = 0
         while True:
             try:
@@ -115,28 +148,34 @@ class Claims:
                 attempt += 1
                 await self._come_back(error, attempt)
 
-    def _params(
-        self,
-        completed: list[Outcome],
-        ends: str | None,
-        back: list[Flight],
-        places: Demand,
-    ) -> dict[str, object]:
+    def _params(self, batch: Batch) -> dict[str, object]:
+        places = batch.demand
         lanes = [lane for lane in LANES if lane in places.lanes]
+        ends = ended_json(batch.ended, self._policy_of, self._pool.identities())
         return {
             **self._constant,
             **self._identities(),
-            **(completed_params(completed) if completed else _NOTHING),
+            **(completed_params(batch.completed) if batch.completed else _NOTHING),
             "ends": ends,
-            "back_ids": arrays.plain(f.id for f in back),
-            "back_generations": arrays.plain(f.generation for f in back),
+            "back_ids": arrays.plain(f.id for f in batch.back),
+            "back_generations": arrays.plain(f.generation for f in batch.back),
             "lanes": arrays.plain(lanes),
             "executors": arrays.texts(self._settings.executors[lane] for lane in lanes),
             "places": arrays.texts(arrays.plain([e.place for e in places.of(lane)]) for lane in lanes),
+            "freed": arrays.texts(self._freed(batch)),
         }
 
+    def _freed(self, batch: Batch) -> list[str]:
+        """The queues in which this batch may let others start: those under a cap."""
+        if not self.are_capped or not (flights := batch.flights()):
+            return []
+        if self._settings.cluster_cap is not None:
+            return [queue.name for queue in self._settings.queues]
+        capped = {queue.name for queue in self._settings.queues if queue.cap is not None}
+        return sorted(capped.intersection(flight.queue_name for flight in flights))
+
     def _identities(self) -> dict[str, object]:
-        executors = self._executors()
+        executors = self._pool.executors
         pids = [executor.pid for executor in executors]
         if pids != self._identity_params[0]:
             by_place = {executor.place: executor for executor in executors}
@@ -156,14 +195,7 @@ class Claims:
         limit = self._resilience.db_retry_max_attempts
         if limit and attempt > limit:
             raise error
-        pause = (
-            min(
-                self._resilience.db_retry_max_ms,
-                self._resilience.db_retry_initial_ms * 2 ** min(attempt - 1, 20),
-            )
-            / 1000
-        )
-        pause = max(0.1, pause * random.uniform(0.75, 1.25))  # noqa: S311 - jitter
+        pause = max(0.1, self._resilience.db_retry_delay(attempt))
         logger.warning(
             "the database does not answer (attempt %d), next try in %.1f s: %s",
             attempt,

@@ -8,12 +8,11 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from horsies_worker import failures
+from horsies_worker.batch import Batch
 from horsies_worker.claims import Claims
-from horsies_worker.ends import PolicyOf, ended_json
 from horsies_worker.executor_pool import ExecutorPool
 from horsies_worker.executor_process import ExecutorProcess
 from horsies_worker.flight import Flight, Outcome
@@ -32,24 +31,6 @@ type KindOf = Callable[[str, str], str]
 """(task name, executor value of the row) -> 'process', 'thread' or 'async'"""
 
 
-@dataclass(slots=True)
-class Batch:
-    """What one cycle writes and asks for."""
-
-    completed: list[Outcome] = field(default_factory=list[Outcome])
-    ended: list[Outcome] = field(default_factory=list[Outcome])
-    back: list[Flight] = field(default_factory=list[Flight])
-    demand: Demand = field(default_factory=Demand)
-
-    def is_empty(self) -> bool:
-        """Nothing to write, nothing wanted."""
-        return not (self.completed or self.ended or self.back or self.demand)
-
-    def flights(self) -> list[Flight]:
-        """Those whose end or return it writes."""
-        return [outcome.flight for outcome in (*self.completed, *self.ended)] + self.back
-
-
 class Coordinator:
     """Keeps executors busy. Implements `ExecutorEvents`; everything runs in one event loop, so nothing is locked."""
 
@@ -57,7 +38,6 @@ class Coordinator:
         self,
         worker_id: str,
         claims: Claims,
-        policy_of: PolicyOf,
         kind_of: KindOf,
         *,
         concurrency: int,
@@ -68,7 +48,6 @@ class Coordinator:
         """Set when the worker cannot go on."""
         self._worker_id = worker_id
         self._claims = claims
-        self._policy_of = policy_of
         self._kind_of = kind_of
         self._concurrency = concurrency
         self._poll_interval_s = poll_interval_s
@@ -88,6 +67,7 @@ class Coordinator:
     def attach(self, pool: ExecutorPool) -> None:
         """The pool whose events come here."""
         self._pool = pool
+        self._claims.attach(pool, self.flights)
 
     # -- what others say
 
@@ -133,6 +113,8 @@ class Coordinator:
                     failures.timed_out(flight) if late else Outcome(flight, envelope, error_code, message)
                 )
         self._head_changed(executor)
+        if self._claims.are_capped:
+            self._wanted.update(LANES)  # what a cap held back may start now
         self._wake.set()
 
     def withdrawn(self, executor: ExecutorProcess, flights: list[Flight]) -> None:
@@ -175,8 +157,7 @@ class Coordinator:
                 continue
             self._writing = batch
             begun = time.monotonic()
-            ends = ended_json(batch.ended, self._policy_of, self._pool.identities())
-            rows = await self._claims.cycle(batch.completed, ends, batch.back, batch.demand)
+            rows = await self._claims.cycle(batch)
             self._writing = Batch()
             self.read_ahead.cycle_took(time.monotonic() - begun)
             self._take_rows(rows, batch.demand)

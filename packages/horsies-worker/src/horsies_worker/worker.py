@@ -13,8 +13,8 @@ from contextlib import suppress
 from importlib.metadata import version
 
 import psycopg
-from horsies.app import Horsies
 
+from horsies.app import Horsies
 from horsies.db import arrays
 from horsies.errors.catalogue import ErrorCode
 from horsies.errors.diagnostic import ConfigurationError, HorsiesError
@@ -114,18 +114,10 @@ class Worker:
             config.cluster_wide_cap,
             LANE_EXECUTORS[self._options.executor],
         )
-        claims = Claims(
-            settings,
-            self._cycle_link,
-            broker.statements,
-            config.resilience,
-            lambda: coordinator.flights(),  # noqa: PLW0108 - made in the next line
-            lambda: pool.executors,
-        )
+        claims = Claims(settings, self._cycle_link, broker.statements, config.resilience, self._policy_of)
         coordinator = Coordinator(
             self.id,
             claims,
-            self._policy_of,
             self._kind_of,
             concurrency=self._options.concurrency,
             poll_interval_s=config.resilience.notify_poll_interval_ms / 1000,

@@ -7,7 +7,7 @@ from {schema}.cycle(
     %(ids)s, %(generations)s, %(results)s, %(run_us)s, %(ran_at)s,
     %(ends)s, %(back_ids)s, %(back_generations)s,
     %(queues)s, %(ranks)s, %(caps)s, %(cluster_cap)s, %(lanes)s, %(executors)s,
-    %(places)s, %(now)s)
+    %(places)s, %(freed)s, %(now)s)
 
 -- name: register_worker
 insert into {schema}.workers (id, hostname, pid, version, state, heartbeat_interval_ms, snapshot)
@@ -20,23 +20,29 @@ on conflict (name) do update
 set priority = excluded.priority, max_concurrency = excluded.max_concurrency, reported_by = excluded.reported_by,
     updated_at = now()
 
+-- One sign of life for all that the worker answers for (R-090).
 -- name: heartbeat
-update {schema}.workers set heartbeat_at = now(), snapshot = %(snapshot)s, state = %(state)s
-where id = %(id)s
-returning heartbeat_at
+select tag, id::text, generation
+from {schema}.heartbeat(
+    %(id)s::uuid, %(state)s::text, %(snapshot)s::jsonb, %(ids)s::uuid[], %(generations)s::bigint[],
+    %(now)s::timestamptz)
+
+-- The last heartbeat's state as a sample (R-093).
+-- name: keep_sample
+insert into {schema}.worker_samples (worker_id, sampled_at, snapshot)
+select w.id, w.heartbeat_at, w.snapshot || jsonb_build_object(
+    'hostname', w.hostname, 'pid', w.pid, 'version', w.version, 'state', w.state, 'worker_started_at', w.started_at)
+from {schema}.workers w
+where w.id = %(id)s::uuid
+on conflict do nothing
 
 -- name: stop_worker
 update {schema}.workers set state = 'stopped', stopped_at = now(), heartbeat_at = now() where id = %(id)s
 
 -- name: return_undispatched
-with back as (
-    update {schema}.tasks t
-    set status = 'PENDING', worker_id = null, claimed_at = null, started_at = null, worker_hostname = null,
-        worker_pid = null, worker_process_name = null
-    where t.worker_id = %(worker)s::uuid and t.id <> all (%(kept)s::uuid[])
-    returning t.queue_name
-)
-select pg_notify({schema}.channel('q:' || b.queue_name), '') from (select distinct queue_name from back) b
+select {schema}.hand_back(%(worker)s::uuid, array_agg(t.id), array_agg(t.claim_generation), now())
+from {schema}.tasks t
+where t.worker_id = %(worker)s::uuid and t.status <> 'PENDING' and t.id <> all (%(kept)s::uuid[])
 
 -- name: ensure_history_of
 select {schema}.ensure_history(c.retention_class)

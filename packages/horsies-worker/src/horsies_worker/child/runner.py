@@ -10,10 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from queue import Empty
 from typing import Any
 
-from horsies.task import TaskFunction
-
 from horsies.definition import TaskDefinition
 from horsies.outcome import finish_error, unknown_task_error
+from horsies.task import TaskFunction
 from horsies_worker.begin_marks import BeginMarks
 from horsies_worker.child.event_loop import EventLoopSide
 from horsies_worker.child.execution import run_def
