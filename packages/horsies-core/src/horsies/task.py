@@ -1,5 +1,7 @@
 """TaskFunction: what `@app.task` makes of a function. It is called like the function and sent like a task."""
 
+import inspect
+from abc import ABC, abstractmethod
 from asyncio import CancelledError
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
@@ -17,7 +19,7 @@ from horsies.sending import Sender, SendHost
 from horsies.task_result import TaskError, TaskResult
 
 
-class TaskFunction[**P, T]:
+class TaskFunction[**P, T](ABC):
     """A task. `P` are the function's parameters, `T` is its success value.
 
     Calling it runs the function here and now, without queue, codec, retry or row. The other methods put it into the
@@ -50,6 +52,10 @@ class TaskFunction[**P, T]:
         self.__doc__ = function.__doc__
         # Not __wrapped__: a task that another decorator wraps must be told from a function that one has wrapped.
         self.__signature__ = definition.signature.inspect_signature
+
+    @abstractmethod
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> Any:
+        """Run the function here: gives the `TaskResult`, or an awaitable of it if the function is `async def`."""
 
     @property
     def exception_mapper(self) -> Mapping[type[BaseException], str] | None:
@@ -210,6 +216,10 @@ class SyncTaskFunction[**P, T](TaskFunction[P, T]):
 
 class AsyncTaskFunction[**P, T](TaskFunction[P, T]):
     """A task made of an `async def` function."""
+
+    def __init__(self, host: SendHost, definition: TaskDefinition) -> None:
+        super().__init__(host, definition)
+        inspect.markcoroutinefunction(self)  # what awaits callables by their kind knows this one too
 
     async def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> TaskResult[T, TaskError]:
         """Run the function here. What it raises becomes an error by the mappers; a cancellation propagates."""
