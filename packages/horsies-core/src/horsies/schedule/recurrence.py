@@ -37,11 +37,15 @@ class DaySet:
 
     Attributes:
         months: Months that count, 1-12.
-        by_layout: The matching days of a month with so many days and such a weekday (Monday 0) on its first.
+        numbers: Days of the month that count.
+        weekdays: Weekdays that count, Monday 0.
+        either: A day needs the number or the weekday, else both.
     """
 
-    months: frozenset[int]
-    by_layout: dict[tuple[int, int], tuple[int, ...]]
+    months: frozenset[int] = _ALL_MONTHS
+    numbers: frozenset[int] = _ANY
+    weekdays: frozenset[int] = _ANY
+    either: bool = False
 
     def __contains__(self, day: int) -> bool:
         date = dt.date.fromordinal(day + EPOCH_ORDINAL)
@@ -54,7 +58,12 @@ class DaySet:
         first = dt.date(year, month, 1)
         following = dt.date(year, month + 1, 1) if month < 12 else dt.date(year, 12, 31)
         length = (following - first).days + (month == 12)
-        return self.by_layout[length, first.weekday()]
+        return _matching_numbers(self, length, first.weekday())
+
+    def matches(self, number: int, weekday: int) -> bool:
+        """Whether a day with this number and weekday counts, in a month that does."""
+        by_number, by_weekday = number in self.numbers, weekday in self.weekdays
+        return by_number or by_weekday if self.either else by_number and by_weekday
 
     def first_from(self, day: int, limit: int) -> int | None:
         """The first matching day from `day` up to `limit`, both included."""
@@ -107,14 +116,14 @@ def recurrence(pattern: LocalPattern) -> Recurrence:
     match pattern:
         case HourlySchedule(minute=minute, second=second):
             times = tuple(hour * 3600 + minute * 60 + second for hour in range(24))
-            return Recurrence(_day_set(), times, repeats=True)
+            return Recurrence(DaySet(), times, repeats=True)
         case DailySchedule(time=time):
-            return Recurrence(_day_set(), (_seconds(time),), repeats=False)
+            return Recurrence(DaySet(), (_seconds(time),), repeats=False)
         case WeeklySchedule(days=days, time=time):
             weekdays = frozenset(map(number_of, days))
-            return Recurrence(_day_set(weekdays=weekdays), (_seconds(time),), repeats=False)
+            return Recurrence(DaySet(weekdays=weekdays), (_seconds(time),), repeats=False)
         case MonthlySchedule(day=day, time=time):
-            return Recurrence(_day_set(numbers=frozenset({day})), (_seconds(time),), repeats=False)
+            return Recurrence(DaySet(numbers=frozenset({day})), (_seconds(time),), repeats=False)
         case CronSchedule(minute=minutes, hour=hours, month=months, day=selector):
             chosen = sorted(selected(hours, HOUR))
             return Recurrence(
@@ -129,42 +138,26 @@ def recurrence(pattern: LocalPattern) -> Recurrence:
 def _selected_days(selector: AnyDaySelector, months: frozenset[int]) -> DaySet:
     match selector:
         case EveryDay():
-            return _day_set(months)
+            return DaySet(months)
         case ByMonthDay(day_of_month=by_number):
-            return _day_set(months, selected(by_number, DAY_OF_MONTH))
+            return DaySet(months, selected(by_number, DAY_OF_MONTH))
         case ByWeekday(day_of_week=by_weekday):
-            return _day_set(months, weekdays=selected(by_weekday, DAY_OF_WEEK))
+            return DaySet(months, weekdays=selected(by_weekday, DAY_OF_WEEK))
         case EitherDay(day_of_month=by_number, day_of_week=by_weekday):
-            return _day_set(
+            return DaySet(
                 months, selected(by_number, DAY_OF_MONTH), selected(by_weekday, DAY_OF_WEEK), either=True
             )
         case BothDays(day_of_month=by_number, day_of_week=by_weekday):
-            return _day_set(months, selected(by_number, DAY_OF_MONTH), selected(by_weekday, DAY_OF_WEEK))
+            return DaySet(months, selected(by_number, DAY_OF_MONTH), selected(by_weekday, DAY_OF_WEEK))
         case _:
             assert_never(selector)
 
 
-def _day_set(
-    months: frozenset[int] = _ALL_MONTHS,
-    numbers: frozenset[int] = _ANY,
-    weekdays: frozenset[int] = _ANY,
-    *,
-    either: bool = False,
-) -> DaySet:
-    def matches(number: int, weekday: int) -> bool:
-        if either:
-            return number in numbers or weekday in weekdays
-        return number in numbers and weekday in weekdays
-
-    return DaySet(
-        months,
-        {
-            (length, first): tuple(
-                number for number in range(1, length + 1) if matches(number, (first + number - 1) % 7)
-            )
-            for length in range(28, 32)
-            for first in range(7)
-        },
+@lru_cache(maxsize=4096)
+def _matching_numbers(days: DaySet, length: int, first_weekday: int) -> tuple[int, ...]:
+    """The matching days of a month with so many days and such a weekday (Monday 0) on its first."""
+    return tuple(
+        number for number in range(1, length + 1) if days.matches(number, (first_weekday + number - 1) % 7)
     )
 
 
