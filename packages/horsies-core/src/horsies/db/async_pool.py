@@ -166,6 +166,7 @@ class AsyncConnectionPool:
         except BaseException:
             self._vacate()
             raise
+        connection.statement_limit = settings.timeout
         if self._closed:
             connection.pgconn.finish()
             raise PoolClosed("the connection pool was closed")

@@ -21,6 +21,8 @@ from psycopg.errors import ConnectionTimeout, error_from_result
 from psycopg.pq.abc import PGconn
 from psycopg.rows import TupleRow, tuple_row
 
+from horsies.db.time_limit import limited
+
 type Attempt = dict[str, Any]
 """The parameters of one connection attempt: one address of one host."""
 
@@ -33,6 +35,13 @@ class OwnedConnection(Connection[TupleRow]):
     home: object = None
     used_at: float = 0.0
     expires_at: float = 0.0
+    statement_limit: float | None = None
+    """Seconds after which a statement is given up (D-007)."""
+
+    def wait[R](self, gen: Generator[Any, Any, R], *args: Any, **kwargs: Any) -> R:
+        """psycopg's own, within the time limit."""
+        limit = self.statement_limit
+        return super().wait(gen if limit is None else limited(gen, limit), *args, **kwargs)
 
     def __del__(self, *_: object) -> None:
         """Does not warn: such a connection is kept for as long as its process lives."""
@@ -44,6 +53,13 @@ class OwnedAsyncConnection(AsyncConnection[TupleRow]):
     home: object = None
     used_at: float = 0.0
     expires_at: float = 0.0
+    statement_limit: float | None = None
+    """Seconds after which a statement is given up (D-007)."""
+
+    async def wait[R](self, gen: Generator[Any, Any, R], *args: Any, **kwargs: Any) -> R:
+        """psycopg's own, within the time limit."""
+        limit = self.statement_limit
+        return await super().wait(gen if limit is None else limited(gen, limit), *args, **kwargs)
 
     def __del__(self, *_: object) -> None:
         """Does not warn: such a connection is kept for as long as its event loop lives."""

@@ -256,6 +256,7 @@ class ConnectionPool:
         except BaseException:
             self._vacate()
             raise
+        connection.statement_limit = settings.timeout
         connection.expires_at = self._clock() + settings.recycle
         with self._lock:
             if not self._closed:
