@@ -9,6 +9,7 @@ from typing import Any, Protocol, Unpack, cast, overload
 
 from horsies.app_actions import AppActions
 from horsies.app_checks import run_checks
+from horsies.app_health import AppHealth
 from horsies.broker import Broker
 from horsies.broker_errors import BrokerResult
 from horsies.config.app import AppConfig
@@ -48,7 +49,7 @@ class TaskDecorator(Protocol):
     ) -> SyncTaskFunction[P, T]: ...
 
 
-class Horsies(AppActions):
+class Horsies(AppActions, AppHealth):
     """An application: configuration, tasks, and the way to the database.
 
         app = Horsies(AppConfig(broker=PostgresConfig(database_url="postgresql://app:secret@db/jobs")))

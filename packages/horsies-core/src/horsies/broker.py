@@ -9,6 +9,7 @@ import psycopg
 
 from horsies import actions
 from horsies.actions import QueueState, TaskActionResult
+from horsies.broker_health import BrokerHealth
 from horsies.channels import queue_channel
 from horsies.config.broker import PostgresConfig
 from horsies.config.retention import RetentionConfig
@@ -23,7 +24,7 @@ from horsies.embedded import resolve_database_url
 from horsies.sql import Statements
 
 
-class Broker:
+class Broker(BrokerHealth):
     """Runs operations on the configured database, after making sure once that its schema can be used."""
 
     def __init__(self, config: PostgresConfig, *, run_schema_migrations: bool = True) -> None:

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from typing import Any
 
 from horsies.db import arrays
@@ -39,20 +38,6 @@ def ended_json(
     if not outcomes:
         return None
     return json.dumps([_ended(outcome, policy_of, executors) for outcome in outcomes])
-
-
-def policy_of_options(options: str | None) -> RetryPolicy | None:
-    """The retry policy in a row's options; None when it has none or it cannot be read (R-103)."""
-    return None if options is None else _parsed(options)
-
-
-@lru_cache(maxsize=1024)
-def _parsed(options: str) -> RetryPolicy | None:
-    try:
-        policy = json.loads(options).get("retry_policy")
-        return RetryPolicy.from_options(policy) if policy else None
-    except (ValueError, AttributeError):
-        return None
 
 
 def _ended(outcome: Outcome, policy_of: PolicyOf, executors: Mapping[int, tuple[int, str]]) -> dict[str, Any]:

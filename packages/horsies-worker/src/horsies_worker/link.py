@@ -1,6 +1,7 @@
 """One of the worker's own database connections, kept for its life; one statement at a time, each with a time limit."""
 
 import asyncio
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
@@ -22,6 +23,8 @@ class Link:
         self._prepare = prepare
         self._connection: OwnedAsyncConnection | None = None
         self._turn = asyncio.Lock()
+        self.answered_at = float("-inf")
+        """When the database last answered, on the monotonic clock."""
 
     async def connect(self) -> None:
         """Open it.
@@ -52,10 +55,12 @@ class Link:
             assert connection is not None
             try:
                 async with asyncio.timeout(STATEMENT_LIMIT_S):
-                    return await execute_async(connection, statement, params)
+                    rows = await execute_async(connection, statement, params)
             except TimeoutError:
                 await self._drop()
                 raise psycopg.OperationalError(f"no answer within {STATEMENT_LIMIT_S:.0f} s") from None
+            self.answered_at = time.monotonic()
+            return rows
 
     async def close(self) -> None:
         """Close it."""

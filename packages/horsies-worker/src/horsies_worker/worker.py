@@ -19,10 +19,10 @@ from horsies.db import arrays
 from horsies.errors.catalogue import ErrorCode
 from horsies.errors.diagnostic import ConfigurationError, HorsiesError
 from horsies.retry import RetryPolicy
+from horsies.stored_policy import policy_of_options
 from horsies.transient import is_transient
 from horsies_worker.claims import Claims, ClaimSettings, ServedQueue
 from horsies_worker.coordinator import Coordinator
-from horsies_worker.ends import policy_of_options
 from horsies_worker.executor_pool import ExecutorPool
 from horsies_worker.executor_process import ExecutorStartError
 from horsies_worker.flight import Flight

@@ -58,9 +58,13 @@ class Driver:
                     return execute(connection, self._statements[name], params)
                 finally:
                     self._pool.release(connection)
-            case Listen(channel, payload):
-                subscription = self._listener.subscribe(channel, payload)
-                subscription.wait_ready(LISTEN_READY_S)
+            case Listen(channel, payload, buffer):
+                subscription = self._listener.subscribe(channel, payload, buffer=buffer)
+                try:
+                    subscription.wait_ready(LISTEN_READY_S)
+                except BaseException:  # interrupted: the operation never gets it, so it cannot close it
+                    subscription.close()
+                    raise
                 return subscription
             case Wait(subscription, seconds):
                 return _as_subscription(subscription).wait(seconds)
@@ -101,9 +105,13 @@ class AsyncDriver:
                     return await execute_async(connection, self._statements[name], params)
                 finally:
                     self._pool.release(connection)
-            case Listen(channel, payload):
-                subscription = self._listener.subscribe(channel, payload)
-                await subscription.wait_ready_async(LISTEN_READY_S)
+            case Listen(channel, payload, buffer):
+                subscription = self._listener.subscribe(channel, payload, buffer=buffer)
+                try:
+                    await subscription.wait_ready_async(LISTEN_READY_S)
+                except BaseException:  # cancelled: the operation never gets it, so it cannot close it
+                    subscription.close()
+                    raise
                 return subscription
             case Wait(subscription, seconds):
                 return await _as_subscription(subscription).wait_async(seconds)

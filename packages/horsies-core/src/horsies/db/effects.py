@@ -23,10 +23,17 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Listen:
-    """Subscribe to messages with this payload; the answer is a `Subscription` that the operation must close."""
+    """Subscribe to a channel; the answer is a `Subscription` that the operation must close.
+
+    Attributes:
+        channel: Its name.
+        payload: Wake only for messages with this payload; None: for all.
+        buffer: How many payloads are kept for `Subscription.drain`.
+    """
 
     channel: str
-    payload: str
+    payload: str | None
+    buffer: int = 0
 
 
 @dataclass(frozen=True, slots=True)
