@@ -3,6 +3,7 @@
 SQLAlchemy and Django are recognised by what their objects offer, never by import: most programs have neither.
 """
 
+import inspect
 from typing import Any, TypeGuard, cast
 
 import psycopg
@@ -39,21 +40,17 @@ def unwrap(connection: object) -> psycopg.Connection[Any]:
     """The psycopg connection below, its wrapper told that a transaction is open.
 
     Raises:
-        UnusableConnectionError: There is another driver below.
-        Exception: What the wrapper raises when it has to connect first.
+        UnusableConnectionError: There is another driver below, or the object is no connection after all.
+        psycopg.Error: The wrapper had to connect first and could not.
     """
     if _is_sync(connection):
         return connection
-    wrapper = cast("Any", connection)
-    if hasattr(wrapper, "ensure_connection"):  # Django connects at the first use
-        wrapper.ensure_connection()
-        found: object = wrapper.connection
-    else:
-        if hasattr(wrapper, "get_bind"):  # a SQLAlchemy session
-            wrapper = wrapper.connection()
-        if not wrapper.in_transaction():  # else SQLAlchemy would not commit what it did not see begin
-            wrapper.begin()
-        found = wrapper.connection.driver_connection
+    try:
+        found = _below(cast("Any", connection))
+    except psycopg.Error:
+        raise
+    except Exception as error:  # each library has exceptions of its own
+        raise _as_failure(error) from error
     if _is_sync(found):
         return found
     raise UnusableConnectionError(_other_driver(found))
@@ -63,15 +60,42 @@ async def unwrap_async(connection: object) -> psycopg.AsyncConnection[Any]:
     """As `unwrap`, for the async kinds."""
     if _is_async(connection):
         return connection
-    wrapper = cast("Any", connection)
-    if hasattr(wrapper, "sync_session"):
-        wrapper = await wrapper.connection()
-    if not wrapper.in_transaction():
-        await wrapper.begin()
-    found: object = (await wrapper.get_raw_connection()).driver_connection
+    try:
+        found = await _below_async(cast("Any", connection))
+    except psycopg.Error:
+        raise
+    except Exception as error:
+        raise _as_failure(error) from error
     if _is_async(found):
         return found
     raise UnusableConnectionError(_other_driver(found))
+
+
+def _below(wrapper: Any) -> object:
+    if hasattr(wrapper, "ensure_connection"):  # Django connects at the first use
+        wrapper.ensure_connection()
+        return wrapper.connection
+    if hasattr(wrapper, "get_bind"):  # a SQLAlchemy session
+        wrapper = wrapper.connection()
+    if not wrapper.in_transaction():  # else SQLAlchemy would not commit what it did not see begin
+        wrapper.begin()
+    return wrapper.connection.driver_connection
+
+
+async def _below_async(wrapper: Any) -> object:
+    if hasattr(wrapper, "get_bind"):
+        wrapper = await wrapper.connection()
+    if not wrapper.in_transaction():
+        await wrapper.begin()
+    return (await wrapper.get_raw_connection()).driver_connection
+
+
+def _as_failure(error: Exception) -> Exception:
+    """What a library raised, as psycopg raised it to the library."""
+    for cause in (getattr(error, "orig", None), error.__cause__):
+        if isinstance(cause, psycopg.Error):
+            return cause
+    return UnusableConnectionError(f"connection cannot be used: {type(error).__name__}: {error}")
 
 
 def _is_sync(connection: object) -> TypeGuard[psycopg.Connection[Any]]:
@@ -83,15 +107,23 @@ def _is_async(connection: object) -> TypeGuard[psycopg.AsyncConnection[Any]]:
 
 
 def _is_async_wrapper(connection: object) -> bool:
-    return _offers(connection, "sync_session") or _offers(connection, "sync_connection", "get_raw_connection")
+    return _is_session(connection, is_async=True) or _offers(
+        connection, "sync_connection", "get_raw_connection"
+    )
 
 
 def _is_sync_wrapper(connection: object) -> bool:
     return (
-        _offers(connection, "get_bind", "connection")
+        _is_session(connection, is_async=False)
         or _offers(connection, "exec_driver_sql", "in_transaction", "connection")
         or _is_django(connection)
     )
+
+
+def _is_session(connection: object, *, is_async: bool) -> bool:
+    if not _offers(connection, "get_bind", "connection"):
+        return False
+    return inspect.iscoroutinefunction(getattr(type(connection), "connection", None)) is is_async
 
 
 def _is_django(connection: object) -> bool:
