@@ -14,7 +14,7 @@ TARGET = Path(__file__).parent.parent / "docs" / "images" / "demo.svg"
 
 def main() -> int:
     # Not a terminal: of the live part only its last state is kept.
-    console = Console(record=True, file=io.StringIO(), force_terminal=False, width=100, highlight=False)
+    console = Console(record=True, file=io.StringIO(), force_terminal=False, width=84, highlight=False)
     console.print("[bold green]$[/] horsies demo")
     status = run_demo(console)
     if status == 0:

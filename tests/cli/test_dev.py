@@ -13,8 +13,10 @@ import psutil
 import psycopg
 import pytest
 
-from horsies.embedded import throwaway_directory
+from horsies.embedded import EmbeddedServer, throwaway_directory
 from tests.helpers import RunningProcess, eventually, run_module, running, running_module
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 _APP = """
 import time
@@ -97,6 +99,7 @@ def _url(dev: RunningProcess) -> str:
 
 
 def _send(project: Path, url: str, *arguments: str) -> str:
+    """Send a task, and unless it has no arguments, its result."""
     environment = {"HORSIES_DEV": "1", "HORSIES_DATABASE_URL": url}
     command = [sys.executable, "-c", _SEND, *arguments]
     with running(command, environment=environment, directory=project) as sender:
@@ -238,6 +241,8 @@ def test_a_database_that_dies_ends_it_with_the_reason(project: Path) -> None:
         assert dev.wait() == 1, dev.output
         assert "dev       | PostgreSQL ended" in dev.stderr
     assert _processes(project) == []
+    with EmbeddedServer(project / ".horsies" / "pg") as server, psycopg.connect(server.url()) as connection:
+        assert connection.execute("select 1").fetchone() == (1,)
 
 
 def test_an_app_that_cannot_be_imported_is_shown(project: Path) -> None:
