@@ -26,12 +26,14 @@ class Facts:
         loose_floats: Such a class may hold a NaN that nobody has checked.
         deep: Its values can be nested without limit.
         codes: It holds a `TaskError`, whose error code may be a built-in one.
+        unions: It holds a union, where Pydantic takes an error of one member for a reason to try the next.
     """
 
     opaque: bool = False
     loose_floats: bool = False
     deep: bool = False
     codes: bool = False
+    unions: bool = False
 
     def __or__(self, other: "Facts") -> "Facts":
         return Facts(
@@ -39,6 +41,7 @@ class Facts:
             self.loose_floats or other.loose_floats,
             self.deep or other.deep,
             self.codes or other.codes,
+            self.unions or other.unions,
         )
 
 
@@ -79,6 +82,7 @@ class _Reader:
 
     def _read_inside(self, bare: Any, inside_class: bool) -> None:
         inner = list(parts(bare))
+        self.facts.unions |= is_union(bare)
         kind = class_of(bare)
         if kind is not None and is_opaque(kind):
             self.facts.opaque = inside_class = True

@@ -85,7 +85,7 @@ def _read_source(fields: dict[str, Any], ok_types: OkTypes) -> TaskResult[Any, T
 
 def _read_context(data: object, ok_types: OkTypes) -> WorkflowContext:
     fields = _object(data, "the workflow context")
-    if fields.keys() != _META_KEYS | {"results"}:
+    if frozenset(fields) - {"summaries"} != _META_KEYS | {"results"}:
         raise StrictJsonError(f"the workflow context has unexpected keys: {', '.join(fields)}")
     results: dict[str, TaskResult[Any, TaskError]] = {}
     for node, source in _object(fields["results"], "the results in the workflow context").items():
@@ -98,6 +98,12 @@ def _read_context(data: object, ok_types: OkTypes) -> WorkflowContext:
         task_index=_number(fields, "task_index"),
         task_name=_text(fields, "task_name"),
         results=results,
+        summaries={
+            node: _object(item, f"the summary of node {node!r}")
+            for node, item in _object(
+                fields.get("summaries", {}), "the summaries in the workflow context"
+            ).items()
+        },
     )
 
 

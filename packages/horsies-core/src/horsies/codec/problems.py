@@ -83,6 +83,13 @@ def summary(error: ValidationError, skip: int = 0) -> str:
     return _utf8(f"{found[0]['msg']}{f' at {place}' if place else ''}{more}")
 
 
+def reason_of(error: Exception) -> str:
+    """Why a value was refused, in one line, whether the codec, Pydantic or a validator of the user's said so."""
+    if isinstance(error, ValidationError):
+        return summary(error)
+    return _utf8(str(error) if isinstance(error, StrictJsonError) else f"{type(error).__name__}: {error}")
+
+
 def safe_repr(value: object) -> str:
     """The repr of any value, cut to a reasonable length; never fails and always fits UTF-8."""
     try:

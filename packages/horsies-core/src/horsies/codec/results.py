@@ -2,9 +2,7 @@
 
 from typing import Any, cast
 
-from pydantic import ValidationError
-
-from horsies.codec.problems import DecodeError, NoTypeAvailableError, StrictJsonError, summary, type_name
+from horsies.codec.problems import DecodeError, NoTypeAvailableError, StrictJsonError, reason_of, type_name
 from horsies.codec.strict import (
     RESULT_KEY,
     is_builtin_code,
@@ -78,10 +76,11 @@ def decode_envelope(text: str, ok_type: Any) -> TaskResult[Any, TaskError]:
         if ok_type is None:
             raise NoTypeAvailableError("the result is a success, and the type of its value is not known here")
         return TaskResult(ok=codec_for(ok_type).decode_data(envelope["ok"]))
-    except (StrictJsonError, ValidationError) as error:
-        reason = summary(error) if isinstance(error, ValidationError) else str(error)
+    except NoTypeAvailableError:
+        raise
+    except Exception as error:  # also what validators of the user's models raise
         expected = "" if ok_type is None else f" as {type_name(ok_type)}"
-        raise DecodeError(f"the stored result cannot be read{expected}: {reason}") from error
+        raise DecodeError(f"the stored result cannot be read{expected}: {reason_of(error)}") from error
 
 
 def validate_task_result_envelope(raw: object) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from datetime import datetime, time
 from enum import Enum
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import ConfigDict, GetCoreSchemaHandler, TypeAdapter
+from pydantic import ConfigDict, GetCoreSchemaHandler, Strict, TypeAdapter
 from pydantic_core import CoreSchema, core_schema
 
 from horsies.codec.json_value import JsonValue
@@ -28,6 +28,7 @@ from horsies.codec.structure import (
     unwrap,
     with_serialization,
 )
+from horsies.codec.writers import writer
 
 type Leaf = Callable[[Any], Any]
 """Replaces a type as a whole, or returns `None` to have its parts looked at."""
@@ -75,8 +76,8 @@ class Rewriter:
     def _rewrite_container(self, declared: Any) -> Any:
         container = container_of(declared)
         arguments = [item if item is Ellipsis else self.rewrite(item) for item in get_args(declared)]
-        if container in OBJECTS and _key_texts(get_args(declared)[0]):
-            arguments[0] = Annotated[arguments[0], _KeyTexts(_key_texts(get_args(declared)[0]))]
+        if container in OBJECTS:
+            arguments[0] = _rewrite_key(container, get_args(declared), arguments[0])
         if container is abc.Iterable:
             # Pydantic would hand an unread iterator to the task, which fails late and can be read once only.
             container = list
@@ -102,11 +103,14 @@ def _needs_repair(bare: Any) -> bool:
     arguments: tuple[Any, ...] = get_args(bare)
     if container is abc.Iterable:
         return True
-    return container in OBJECTS and any(_key_texts(key) for key in arguments[:1])
+    return container in OBJECTS and any(
+        _rewrite_key(container, arguments, key) is not key for key in arguments[:1]
+    )
 
 
 def _generic(container: Any, *arguments: Any) -> Any:
-    return container[arguments if container is tuple or len(arguments) > 1 else arguments[0]]
+    many = len(arguments) > 1 or container is tuple
+    return container.__class_getitem__(arguments if many else next(iter(arguments)))
 
 
 def _enums_first(members: tuple[Any, ...]) -> list[Any]:
@@ -119,9 +123,17 @@ def _is_enum(declared: Any) -> bool:
     return kind is not None and issubclass(kind, Enum)
 
 
-def _key_texts(declared: Any) -> dict[str, Any]:
+def _rewrite_key(container: Any, arguments: tuple[Any, ...], rewritten: Any) -> Any:
+    bare, _ = unwrap(arguments[0])
+    if is_any(bare) and not (container is dict and is_any(arguments[-1])):
+        # Keys of another type would be read back as text. (A dict with values of any type is untyped as a whole.)
+        return Annotated[str, Strict()]
+    texts = _key_texts(bare)
+    return Annotated[rewritten, _KeyTexts(texts)] if texts else rewritten
+
+
+def _key_texts(bare: Any) -> dict[str, Any]:
     """How the values of a key type look as keys, for types that Pydantic cannot read back from that text."""
-    bare, _ = unwrap(declared)
     values: tuple[Any, ...] = ()
     if bare is type(None):
         values = (None,)
@@ -205,7 +217,9 @@ class _WholeMinutes:
     """Refuses moments whose UTC offset ISO 8601 text cannot carry, instead of sending another moment."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        write = core_schema.plain_serializer_function_ser_schema(_refuse_odd_offset, when_used="json")
+        write = core_schema.plain_serializer_function_ser_schema(
+            writer(_refuse_odd_offset, source), when_used="json"
+        )
         return with_serialization(handler(source), write)
 
 

@@ -62,7 +62,7 @@ class TypeRules:
             raise TypeProblem(part.type, "the name cannot be resolved", "define or import the name")
         bare, metadata = unwrap(part.type)
         _refuse_unhashable(bare)
-        if bare is JsonValue or is_any(bare) or (bare in SCALARS and not part.is_key):
+        if is_any(bare) or (not part.is_key and (bare in SCALARS or bare is JsonValue)):
             self.needs_build |= bool(metadata) and bare is not JsonValue
             return
         mark = (bare, bool(metadata), part.is_key)
@@ -75,18 +75,18 @@ class TypeRules:
         self._check_bare(bare, metadata, part)
 
     def _check_bare(self, bare: Any, metadata: tuple[Any, ...], part: Part) -> None:
-        if is_union(bare):
-            check_union(bare, metadata)
-        elif get_origin(bare) is Literal:
+        if get_origin(bare) is Literal:
             _check_values(bare, get_args(bare), "Literal")
             return
-        elif container_of(bare) is None and bare not in SCALARS:
+        if not is_union(bare) and container_of(bare) is None and bare not in SCALARS:
             _refuse_special(bare)
             self._check_class(bare, part)
         kind = class_of(bare)
         # An error's own fields hold an exception, which the library flattens itself.
         if kind is None or not issubclass(kind, TaskError):
             self._check_parts(parts(bare))
+        if is_union(bare):
+            check_union(bare, metadata)
 
     def _check_parts(self, inner: Iterable[Part]) -> None:
         for part in inner:
@@ -164,7 +164,7 @@ def _check_key(bare: Any) -> None:
             bare, "object keys are text on the wire, so a union's members cannot be told apart", fix
         )
     kind = class_of(bare)
-    if container_of(bare) is not None or (kind is not None and has_fields(kind)):
+    if bare is JsonValue or container_of(bare) is not None or (kind is not None and has_fields(kind)):
         raise TypeProblem(bare, "it cannot be the key of a JSON object", fix)
     values = get_args(bare) if get_origin(bare) is Literal else ()
     if kind is not None and issubclass(kind, enum.Enum):

@@ -16,6 +16,7 @@ from horsies.codec.problems import (
     StrictJsonError,
     error_list,
     mismatch_details,
+    reason_of,
     summary,
     type_name,
 )
@@ -164,7 +165,7 @@ class TaskSignature:
         codec = self._arguments
         try:
             return (codec or self._arguments_codec()).encode(bound)
-        except (ValidationError, StrictJsonError) as error:
+        except Exception as error:  # also what validators of the user's models raise
             self._refuse_argument(bound, error)
 
     def encode_many(self, calls: Iterable[dict[str, object]]) -> list[str | None]:
@@ -179,7 +180,7 @@ class TaskSignature:
         for bound in calls:
             try:
                 texts.append(encode(bound) if bound else None)
-            except (ValidationError, StrictJsonError) as error:
+            except Exception as error:  # as in encode
                 try:
                     self._refuse_argument(bound, error)
                 except EncodeError as refused:
@@ -197,10 +198,10 @@ class TaskSignature:
             DecodeError: The text cannot be read, an argument does not fit, is unknown or is missing.
         """
         try:
-            if text is None or self._needs_engine or may_hold_reserved_key(text):
+            if text is None or text == "null" or self._needs_engine or may_hold_reserved_key(text):
                 return self._decode_with_care(text, ok_types or _no_types)
             value = (self._arguments or self._arguments_codec()).decode(text)
-        except (ValidationError, StrictJsonError) as error:
+        except Exception as error:  # as in encode
             self._refuse_stored(error)
         return cast("dict[str, object]", value)
 
@@ -232,6 +233,8 @@ class TaskSignature:
                 f"task {self.task_name!r} returned {type_name(type(value))}, which is no {expected}: {summary(error)}",
                 mismatch_details("ok", expected, value, error_list(error)),
             ) from error
+        except Exception as error:  # what a validator of the user's model raised
+            raise StrictJsonError(f"validating the returned value raised {reason_of(error)}") from error
 
     def _arguments_codec(self) -> TypeCodec:
         if self._arguments is None:
@@ -289,26 +292,26 @@ class TaskSignature:
     def _argument_error(self, reason: str) -> ArgumentError:
         return ArgumentError(f"task {self.task_name!r} {reason}")
 
-    def _refuse_argument(self, bound: dict[str, object], error: ValidationError | StrictJsonError) -> Never:
-        cause: ValidationError | StrictJsonError = error
+    def _refuse_argument(self, bound: dict[str, object], error: Exception) -> Never:
         for item in self.parameters:
             if item.name in bound and not item.injected:
                 try:
                     codec_for(item.annotation).encode(bound[item.name])
-                except (ValidationError, StrictJsonError) as found:
-                    reason = summary(found) if isinstance(found, ValidationError) else str(found)
+                except Exception as found:
+                    reason = reason_of(found)
                     raise EncodeError(
                         f"task {self.task_name!r}: argument {item.name!r} cannot be sent as "
                         f"{type_name(item.annotation)}: {reason}"
                     ) from found
-        raise EncodeError(f"task {self.task_name!r}: the arguments cannot be sent: {cause}") from cause
+        raise EncodeError(
+            f"task {self.task_name!r}: the arguments cannot be sent: {reason_of(error)}"
+        ) from error
 
-    def _refuse_stored(self, error: ValidationError | StrictJsonError) -> NoReturn:
-        reason = str(error)
+    def _refuse_stored(self, error: Exception) -> NoReturn:
+        reason = reason_of(error)
         if isinstance(error, ValidationError):
             first = error.errors(include_url=False, include_context=False, include_input=False)[0]
             name = first["loc"][0] if first["loc"] else None
-            reason = summary(error)
             if name is not None:
                 reason = f"argument {name!r}: {summary(error, skip=1)}"
             if first["type"] == "extra_forbidden" and len(first["loc"]) == 1:

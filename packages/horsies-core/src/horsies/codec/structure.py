@@ -12,6 +12,7 @@ from typing import Annotated, Any, NamedTuple, TypeAliasType, cast, get_args, ge
 from uuid import UUID
 
 from pydantic import BaseModel, Field
+from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, core_schema
 
 from horsies.codec.json_value import JsonValue
@@ -177,6 +178,21 @@ def discriminator_of(metadata: tuple[Any, ...]) -> bool:
         type(item).__name__ == "Discriminator" or getattr(item, "discriminator", None) is not None
         for item in metadata
     )
+
+
+def value_type(declared: Any) -> Any:
+    """A type whose `Field(...)` says something about values only: it cannot rename an argument or give a default."""
+    if get_origin(declared) is not Annotated:
+        return declared
+    metadata: list[Any] = []
+    for item in declared.__metadata__:
+        if isinstance(item, FieldInfo):
+            metadata += item.metadata
+            if item.discriminator is not None:
+                metadata.append(Field(discriminator=item.discriminator))
+        else:
+            metadata.append(item)
+    return Annotated[(declared.__origin__, *metadata)] if metadata else declared.__origin__
 
 
 def with_serialization(schema: CoreSchema, serialization: core_schema.SerSchema) -> CoreSchema:

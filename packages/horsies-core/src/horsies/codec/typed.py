@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Annotated, Any, NotRequired, TypedDict, cast, get_origin
+from typing import Annotated, Any, NotRequired, TypedDict, cast
 
 from pydantic import ConfigDict, GetCoreSchemaHandler, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
@@ -21,8 +21,9 @@ from horsies.codec.strict import (
     reserved_key_error,
     write_json,
 )
-from horsies.codec.structure import TypeProblem, lazy_alias, with_serialization
+from horsies.codec.structure import TypeProblem, lazy_alias, value_type, with_serialization
 from horsies.codec.untyped import UntypedCodec, put_back
+from horsies.codec.writers import take_refusal, writer
 
 _CONFIG = ConfigDict(
     ser_json_bytes="base64", val_json_bytes="base64", allow_inf_nan=False, hide_input_in_errors=True
@@ -75,8 +76,9 @@ class TypeCodec:
         self.validate = self._plain.validator.validate_python
         dump: Callable[..., bytes] = self._wire.serializer.to_json
         read: Callable[..., Any] = self._plain.validator.validate_json
-        # Every option costs time, so plain data does without.
-        self._dump = partial(dump, **_WRITE_OBJECTS) if facts.opaque else dump
+        # Every option costs time, so plain data does without. A refusal within a union is only a warning.
+        careful = facts.opaque or (facts.unions and self._wire is not self._plain)
+        self._dump = partial(dump, **_WRITE_OBJECTS) if careful else dump
         self._read = partial(read, **_READ_OBJECTS) if facts.opaque else read
 
     def encode(self, value: object) -> str:
@@ -101,7 +103,7 @@ class TypeCodec:
         try:
             text = self._dump(valid).decode()
         except (PydanticSerializationError, RecursionError) as error:
-            raise self._refusal(valid, error) from error
+            raise _refusal(error) from error
         if '"__' in text:
             self._check_keys(valid, text)
         if "\ufffd" in text or (self._guarded and self._may_hide_loss(valid, text)):
@@ -164,19 +166,11 @@ class TypeCodec:
             text = self._skeleton.serializer.to_json(valid, **_WRITE_OBJECTS).decode()
         refuse_reserved_keys(parse_json(text), codes_allowed=self._facts.codes)
 
-    def _refusal(self, valid: object, error: Exception) -> StrictJsonError:
-        if isinstance(error, RecursionError):
-            return StrictJsonError("the value is nested too deeply, or contains itself")
-        try:
-            # Only a dump to Python data keeps the exception that a function of ours raised.
-            self._wire.serializer.to_python(valid, mode="json", warnings=False)
-        except Exception as again:
-            cause: BaseException | None = again
-            while cause is not None:
-                if isinstance(cause, StrictJsonError):
-                    return cause
-                cause = cause.__cause__
-        return StrictJsonError(f"the value cannot be written as JSON: {_plain_text(error)}")
+
+def _refusal(error: Exception) -> StrictJsonError:
+    if isinstance(error, RecursionError):
+        return StrictJsonError("the value is nested too deeply, or contains itself")
+    return take_refusal() or StrictJsonError(f"the value cannot be written as JSON: {_plain_text(error)}")
 
 
 def as_strict_json_error(error: ValidationError) -> StrictJsonError | None:
@@ -252,20 +246,16 @@ def _make_codec(declared: Any) -> TypeCodec:
 
 def _build(declared: Any) -> TypeAdapter[Any]:
     # As an alias, because Pydantic takes no configuration beside a class that may have one of its own.
-    return TypeAdapter(cast("Any", lazy_alias(lambda: declared)), config=_CONFIG)
+    value = value_type(declared)
+    return TypeAdapter(cast("Any", lazy_alias(lambda: value)), config=_CONFIG)
 
 
 def _object_type(fields: Mapping[str, tuple[Any, bool]]) -> Any:
     hints: dict[str, Any] = {}
     for name, (declared, required) in fields.items():
-        # Behind an alias, a Field(...) of the user's rules the value but cannot rename or default the key.
-        kind = lazy_alias(partial(_same, declared)) if get_origin(declared) is Annotated else declared
+        kind = value_type(declared)
         hints[name] = kind if required else NotRequired[kind]
     return Annotated[cast("Any", TypedDict)("Arguments", hints), _NothingElse()]
-
-
-def _same(declared: Any) -> Any:
-    return declared
 
 
 def _plain_text(error: Exception) -> str:
@@ -289,7 +279,7 @@ class _Untyped:
         return core_schema.with_info_after_validator_function(
             self._put_back,
             handler(source),
-            serialization=core_schema.plain_serializer_function_ser_schema(UNTYPED.encode),
+            serialization=core_schema.plain_serializer_function_ser_schema(writer(UNTYPED.encode, source)),
         )
 
     @staticmethod
@@ -301,7 +291,7 @@ class _Blank:
     """Writes `null` whatever stands at an untyped position."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        write = core_schema.plain_serializer_function_ser_schema(_nothing)
+        write = core_schema.plain_serializer_function_ser_schema(writer(_nothing, source))
         return with_serialization(handler(source), write)
 
 

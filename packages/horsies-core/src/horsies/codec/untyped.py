@@ -14,7 +14,7 @@ from typing import Any, Protocol, cast
 
 from pydantic import BaseModel, ValidationError
 
-from horsies.codec.problems import StrictJsonError, summary, type_name
+from horsies.codec.problems import StrictJsonError, reason_of, type_name
 from horsies.codec.strict import TAG_KEY, is_builtin_code, is_reserved, reserved_key_error
 
 type Tag = tuple[str, str | None, object]
@@ -137,8 +137,7 @@ class UntypedCodec:
         try:
             return self._class_codec(kind).encode_data(value)
         except (StrictJsonError, ValidationError) as error:
-            reason = summary(error) if isinstance(error, ValidationError) else str(error)
-            raise StrictJsonError(f"{type_name(kind)} cannot be sent: {reason}") from error
+            raise StrictJsonError(f"{type_name(kind)} cannot be sent: {reason_of(error)}") from error
 
     def _blame(self, value: object, place: str) -> None:
         if isinstance(value, dict):
@@ -164,8 +163,7 @@ class UntypedCodec:
         try:
             return self._class_codec(kind).decode_data(value)
         except (StrictJsonError, ValidationError) as error:
-            reason = summary(error) if isinstance(error, ValidationError) else str(error)
-            raise StrictJsonError(f"the stored {class_name} cannot be read: {reason}") from error
+            raise StrictJsonError(f"the stored {class_name} cannot be read: {reason_of(error)}") from error
 
 
 def put_back(data: object, values: list[Any], used: set[int]) -> Any:
