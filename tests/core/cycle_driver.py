@@ -1,0 +1,186 @@
+"""A worker as the database sees it: claims and finishes with the worker's own statement, but runs nothing."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import tuple_row
+
+from horsies.db import arrays
+from horsies.sql import Statements
+
+OK = '{"__h_task_result__":true,"ok":null,"err":null}'
+"""The stored result of a task that returned None."""
+
+_PREFETCH = sql.SQL(
+    "update {}.tasks set status = 'CLAIMED', worker_id = %s, claimed_at = now(),"
+    " claim_generation = claim_generation + 1, worker_hostname = 'host'"
+    " where id = any (%s::uuid[]) and status = 'PENDING'"
+    " returning id::text, claim_generation, task_name, queue_name, executor, kwargs, options, timeout_ms,"
+    " retry_count, max_retries"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A row as its worker gets it."""
+
+    id: str
+    generation: int
+    task_name: str
+    queue_name: str
+    executor: str
+    kwargs: str | None
+    options: str | None
+    timeout_ms: int | None
+    retry_count: int
+    max_retries: int | None
+
+
+@dataclass(slots=True)
+class Answer:
+    """What one cycle said."""
+
+    claimed: list[Claim] = field(default_factory=list[Claim])
+    expired: list[Claim] = field(default_factory=list[Claim])
+    retried: list[str] = field(default_factory=list[str])
+    lost: list[str] = field(default_factory=list[str])
+    due_s: float | None = None
+    again: bool = False
+
+    @property
+    def ids(self) -> list[str]:
+        """The claimed ids, in order."""
+        return [claim.id for claim in self.claimed]
+
+
+class CycleDriver:
+    """One worker on one connection; `queues`: name to (rank, cap)."""
+
+    def __init__(
+        self,
+        connection: psycopg.Connection[Any],
+        queues: Mapping[str, tuple[int, int | None]] | None = None,
+        *,
+        schema: str = "horsies",
+        cluster_cap: int | None = None,
+    ) -> None:
+        self.worker_id = str(uuid4())
+        self._connection = connection
+        self._schema = schema
+        self._statement = Statements(schema)["cycle"]
+        served = sorted((queues or {"default": (100, None)}).items(), key=lambda item: (item[1][0], item[0]))
+        self._constant: dict[str, object] = {
+            "worker": self.worker_id,
+            "hostname": "host",
+            "pids": "{11}",
+            "names": "{executor-1}",
+            "queues": arrays.texts(name for name, _ in served),
+            "ranks": arrays.plain(rank for _, (rank, _) in served),
+            "caps": arrays.plain("NULL" if cap is None else cap for _, (_, cap) in served),
+            "cluster_cap": cluster_cap,
+            "freed": "{}",
+        }
+
+    def claim(self, places: int = 1, *, now: datetime | None = None) -> Answer:
+        """Claim for so many free places of any kind."""
+        return self.cycle(places=places, now=now)
+
+    def complete(self, *claims: Claim, result: str = OK, now: datetime | None = None) -> Answer:
+        """These ended COMPLETED."""
+        return self.cycle(completed=claims, result=result, now=now)
+
+    def fail(
+        self,
+        claim: Claim,
+        error_code: str = "BROKEN",
+        *,
+        status: str = "FAILED",
+        retry_s: float | None = None,
+        max_retries: int | None = None,
+        now: datetime | None = None,
+    ) -> Answer:
+        """This one ended otherwise; with `retry_s` it is to run again."""
+        end = {
+            "id": claim.id,
+            "generation": claim.generation,
+            "status": status,
+            "result": json.dumps({"__h_task_result__": True, "ok": None, "err": {"error_code": error_code}}),
+            "error_code": error_code,
+            "message": "it broke",
+            "outcome": "FAILED",
+            "retry_s": retry_s,
+            "max_retries": max_retries,
+            "run_us": 1000,
+            "pid": 11,
+            "name": "executor-1",
+        }
+        return self.cycle(ends=json.dumps([end]), now=now)
+
+    def hand_back(self, *claims: Claim, now: datetime | None = None) -> Answer:
+        """These did not begin."""
+        return self.cycle(back=claims, now=now)
+
+    def prefetch(self, *ids: str) -> list[Claim]:
+        """Hold PENDING rows as CLAIMED, beyond what runs."""
+        with self._connection.cursor(row_factory=tuple_row) as cursor:
+            cursor.execute(
+                _PREFETCH.format(sql.Identifier(self._schema)),
+                [self.worker_id, list(ids)],
+            )
+            return [Claim(*row) for row in cursor.fetchall()]
+
+    def cycle(
+        self,
+        *,
+        completed: tuple[Claim, ...] = (),
+        result: str = OK,
+        ends: str | None = None,
+        back: tuple[Claim, ...] = (),
+        places: int = 0,
+        now: datetime | None = None,
+    ) -> Answer:
+        """One round trip."""
+        params = self._constant | {
+            "ids": arrays.plain(claim.id for claim in completed),
+            "generations": arrays.plain(claim.generation for claim in completed),
+            "results": arrays.texts(result for _ in completed),
+            "run_us": arrays.plain(1000 for _ in completed),
+            "ran_at": arrays.plain(1 for _ in completed),
+            "ends": ends,
+            "back_ids": arrays.plain(claim.id for claim in back),
+            "back_generations": arrays.plain(claim.generation for claim in back),
+            "lanes": "{any}" if places else "{}",
+            "executors": arrays.texts(["default,process,thread,async"] if places else []),
+            "places": arrays.texts([arrays.plain([1] * places)] if places else []),
+            "now": now,
+        }
+        with self._connection.cursor(row_factory=tuple_row) as cursor:
+            cursor.execute(self._statement, params)
+            return _answer(cursor.fetchall())
+
+
+def _answer(rows: list[tuple[Any, ...]]) -> Answer:
+    answer = Answer()
+    for tag, *columns, seconds in rows:
+        match tag:
+            case "claimed":
+                answer.claimed.append(Claim(*columns))
+            case "expired":
+                answer.expired.append(Claim(*columns))
+            case "retried":
+                answer.retried.append(columns[0])
+            case "lost":
+                answer.lost.append(columns[0])
+            case "due":
+                answer.due_s = seconds if answer.due_s is None else min(answer.due_s, seconds)
+            case "again":
+                answer.again = True
+            case _:
+                raise AssertionError(f"unexpected row of the cycle: {tag}")
+    return answer
