@@ -40,7 +40,8 @@ def wait_op(broker: Broker, task_id: str, timeout_ms: int | None) -> Op[StoredRe
     if not is_task_id(task_id):
         return None
     seconds = None if timeout_ms is None else max(0.0, timeout_ms / 1000)
-    return (yield from wait_result(broker.schema, task_id, seconds))
+    # Notifications carry the id in lower case.
+    return (yield from wait_result(broker.schema, task_id.lower(), seconds))
 
 
 def read_typed(
