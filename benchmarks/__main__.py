@@ -112,10 +112,7 @@ def probes(measure: str, chosen: list[System], services: Services, sizes: Sizes)
     """What one run of a measure consists of, in order."""
     floors = Floors(services)
     found: list[tuple[str, Probe]] = []
-    if measure == "enqueue":
-        found.append(("floor", partial(floors.enqueue, sizes.singles, sizes.bulk)))
-        found += [(s.name, partial(enqueue.measure, s, services, sizes.singles, sizes.bulk)) for s in chosen]
-    elif measure == "latency":
+    if measure == "latency":
         found.append(("floor", partial(latency.measure_floor, services, sizes.sends)))
         found += [(s.name, partial(latency.measure, s, services, sizes.sends)) for s in chosen]
     elif measure == "drain":
@@ -139,10 +136,12 @@ def measure_all(options: argparse.Namespace, services: Services, sizes: Sizes, r
         elif measure == "idle":
             with_horsies = any(system.environment is None for system in chosen)
             more = [systems.horsies(n, name=f"horsies x{n}") for n in IDLE_EXECUTORS if with_horsies]
-            figures, problems = idle.measure([*chosen, *more], services, sizes.idle_seconds)
-            for name, values in figures.items():
-                results.add(measure, name, values)
-            results.problems += problems
+            results.add_all(measure, *idle.measure([*chosen, *more], services, sizes.idle_seconds))
+        elif measure == "enqueue":
+            for run in range(sizes.runs):
+                print(f"{measure} {run + 1}/{sizes.runs}", file=sys.stderr)
+                compared = [systems.FLOOR, *chosen]
+                results.add_all(measure, *enqueue.measure(compared, services, sizes.singles, sizes.bulk))
         else:
             measured = installed if measure == "imports" else chosen
             interleave(measure, probes(measure, measured, services, sizes), sizes.runs, results)
@@ -176,10 +175,15 @@ def interleave(measure: str, steps: list[tuple[str, Probe]], runs: int, results:
                 results.problems.append(f"{measure}, {error}")
 
 
+def _stop(number: int, _: object) -> None:
+    """Servers and workers are stopped on the way out."""
+    sys.exit(128 + number)
+
+
 def main() -> int:
     options = parse()
     sizes = sizes_of(options)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # servers and workers are stopped on the way out
+    signal.signal(signal.SIGTERM, _stop)
     directory = Path(options.directory or tempfile.mkdtemp(prefix="horsies-bench-"))
     directory.mkdir(parents=True, exist_ok=True)
     directory.chmod(0o755)  # as root the server runs under another account

@@ -18,7 +18,6 @@ READY = 0  # slot that the listening process marks once it listens
 BATCH = 100
 
 TABLES = """
-create table bare (id uuid primary key, queue text not null, name text not null, args text not null);
 create table tasks (
     id uuid primary key, queue text not null, name text not null, args text not null,
     status smallint not null default 0, result text,
@@ -27,9 +26,9 @@ create table tasks (
 create index on tasks (queue, enqueued_at, id) where status = 0;
 create table history (like tasks);
 """
-INSERT = b"insert into bare (id, queue, name, args) values (%s, 'default', 'noop', %s)"
+INSERT = b"insert into tasks (id, queue, name, args) values (%s, 'default', 'noop', %s)"
 INSERT_MANY = (
-    b"insert into bare (id, queue, name, args)"
+    b"insert into tasks (id, queue, name, args)"
     b" select id, 'default', 'noop', args from unnest(%s::uuid[], %s::text[]) as r(id, args)"
 )
 FILL = (
@@ -54,7 +53,7 @@ update tasks set status = 1 where id in (select id from next) returning id, args
 """
 NOTIFY = b"select pg_notify('bench_floors', %s)"
 INSERT_AND_NOTIFY = (
-    b"with row as (insert into bare (id, queue, name, args) values (%s, 'default', 'noop', '{}'))"
+    b"with row as (insert into tasks (id, queue, name, args) values (%s, 'default', 'noop', '{}'))"
     b" select pg_notify('bench_floors', %s)"
 )
 
@@ -69,22 +68,6 @@ class Floors:
         connection = psycopg.connect(self.services.postgres.fresh_database(DATABASE), autocommit=True)
         connection.execute(TABLES.encode())
         return connection
-
-    def enqueue(self, singles: int, bulk: int) -> dict[str, float | None]:
-        """Rows/s: one insert per commit, and all rows in one statement."""
-        first = uuid.uuid4().int >> 32 << 32
-        ids = [uuid.UUID(int=first + n) for n in range(singles + bulk)]
-        with self._connect() as connection, connection.cursor() as cursor:
-            for n in range(100):
-                cursor.execute(INSERT, [uuid.uuid4(), f'{{"n": {n}}}'], prepare=True)
-            began = time.perf_counter()
-            for n in range(singles):
-                cursor.execute(INSERT, [ids[n], f'{{"n": {n}}}'])
-            single_seconds = time.perf_counter() - began
-            began = time.perf_counter()
-            cursor.execute(INSERT_MANY, [ids[singles:], [f'{{"n": {n}}}' for n in range(bulk)]])
-            bulk_seconds = time.perf_counter() - began
-        return {"sends_per_s": singles / single_seconds, "bulk_per_s": bulk / bulk_seconds}
 
     def drain(self, count: int) -> dict[str, float]:
         """Tasks/s on one connection without any body: one by one, then in cycles of 100."""

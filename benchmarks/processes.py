@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import psutil
@@ -66,7 +66,7 @@ def stop(process: subprocess.Popen[str]) -> None:
 @contextlib.contextmanager
 def running(
     command: Sequence[str | Path], *, log: Path, env: Mapping[str, str] | None = None, cwd: Path | None = None
-) -> Iterator[subprocess.Popen[str]]:
+) -> Generator[subprocess.Popen[str]]:
     process = start(command, log=log, env=env, cwd=cwd)
     try:
         yield process

@@ -24,14 +24,24 @@ class Results:
     """Everything measured so far."""
 
     facts: dict[str, object]
-    series: dict[str, dict[str, dict[str, list[float]]]] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
+    series: dict[str, dict[str, dict[str, list[float]]]] = field(
+        default_factory=dict[str, dict[str, dict[str, list[float]]]]
+    )
+    problems: list[str] = field(default_factory=list[str])
 
     def add(self, measure: str, system: str, values: Mapping[str, float | None]) -> None:
         metrics = self.series.setdefault(measure, {}).setdefault(system, {})
         for metric, value in values.items():
             if value is not None:
                 metrics.setdefault(metric, []).append(value)
+
+    def add_all(
+        self, measure: str, figures: Mapping[str, Mapping[str, float | None]], problems: Sequence[str]
+    ) -> None:
+        for system, values in figures.items():
+            self.add(measure, system, values)
+        said = (f"{measure}, {problem}" for problem in problems)
+        self.problems += [problem for problem in said if problem not in self.problems]
 
     def write(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -65,7 +75,7 @@ def show(results: Results) -> None:
     """Print all tables."""
     for measure, systems in results.series.items():
         _table(TITLES[measure], *_measure_rows(results.series, measure, systems))
-    rows = []
+    rows: list[list[str]] = []
     for goal in GOALS:
         if (value := goal.value(results.series)) is not None:
             sign = ">=" if goal.at_least else "<="

@@ -4,7 +4,7 @@ import re
 import shutil
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,7 +99,7 @@ class Redis:
 
 
 @contextmanager
-def postgres(directory: Path) -> Iterator[Postgres]:
+def postgres(directory: Path) -> Generator[Postgres]:
     """A server of the run's own: fsync, synchronous_commit and full_page_writes on, else default settings."""
     options = {"log_line_prefix": "bench|%d|"}
     with EmbeddedServer(directory, durable=True, options=options) as server:
@@ -117,7 +117,7 @@ def postgres(directory: Path) -> Iterator[Postgres]:
 
 
 @contextmanager
-def redis(directory: Path) -> Iterator[Redis | None]:
+def redis(directory: Path) -> Generator[Redis | None]:
     """Redis with its default settings (snapshots, no append-only file), or None when it is not installed."""
     binary = shutil.which("redis-server")
     if binary is None:

@@ -4,7 +4,7 @@ import json
 import os
 import select
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -123,7 +123,7 @@ class Session:
 
 
 @contextmanager
-def session(system: System, services: Services, *, worker: bool) -> Iterator[Session]:
+def session(system: System, services: Services, *, worker: bool) -> Generator[Session]:
     """Set the system up from nothing; with a worker, start it and wait until it is warm."""
     services.marks.clear()
     env = services.environment(system)

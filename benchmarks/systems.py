@@ -16,11 +16,11 @@ class System:
     service: Literal["postgres", "redis"]
     driver: str
     """Module of the sender process."""
-    application: str
+    application: str = ""
     """Module that declares the task; its import is timed."""
-    library: str
+    library: str = ""
     """Top-level module; its import is timed."""
-    worker: tuple[str, ...]
+    worker: tuple[str, ...] = ()
     """Arguments after the interpreter."""
     worker_copies: int = 1
     """How often that command is started."""
@@ -49,6 +49,8 @@ def horsies(executors: int = 2, *, name: str = "horsies") -> System:
         ),
     )
 
+
+FLOOR = System(name="floor", service="postgres", driver="benchmarks.floor_driver")
 
 PROCRASTINATE = System(
     name="procrastinate",

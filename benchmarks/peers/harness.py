@@ -18,54 +18,79 @@ FINISH_TIMEOUT = 60.0
 BODY_TIMEOUT = 30.0
 
 
-class Sender(Protocol):
-    """What a system has to offer; `n` is the task's argument and the slot of its mark."""
+class Producer(Protocol):
+    """What is needed to measure enqueueing; `n` is the task's argument and the slot of its mark."""
 
     def setup(self) -> None:
         """Create tables where the system has some; the database is new."""
+        ...
 
     def send_each(self, first: int, count: int) -> None:
         """One call, and one commit, per task."""
+        ...
 
     def send_bulk(self, first: int, count: int) -> bool:
         """The system's bulk call; False when it has none."""
+        ...
+
+
+class Sender(Producer, Protocol):
+    """What a system with workers has to offer."""
 
     def hold(self, first: int, count: int) -> None:
         """Enqueue in such a way that no worker sees the tasks yet."""
+        ...
 
     def release(self) -> int:
         """Make all held tasks visible at once; the time (ns) just before."""
+        ...
 
     def finished(self) -> int:
         """Tasks whose end is stored."""
+        ...
 
     def send_timed(self, n: int) -> int:
         """Send one task; the time (ns) at which the call began."""
+        ...
 
     def round_trip(self, n: int) -> tuple[int, int] | None:
         """Send one task and wait for its result; both times (ns). None: the system keeps no results."""
+        ...
 
 
-class _Session:
-    def __init__(self, sender: Sender, marks: Marks) -> None:
-        self.sender = sender
-        self.marks = marks
+class _Producing:
+    def __init__(self, producer: Producer) -> None:
+        self.producer = producer
 
     def setup(self) -> None:
-        self.sender.setup()
+        self.producer.setup()
 
     def enqueue_each(self, first: int, count: int) -> dict[str, float]:
-        return self._timed(lambda: self.sender.send_each(first, count))
+        return self._timed(lambda: self.producer.send_each(first, count))
 
     def enqueue_bulk(self, first: int, count: int) -> dict[str, float] | None:
         supported = True
 
         def call() -> None:
             nonlocal supported
-            supported = self.sender.send_bulk(first, count)
+            supported = self.producer.send_bulk(first, count)
 
         took = self._timed(call)
         return took if supported else None
+
+    @staticmethod
+    def _timed(call: Callable[[], None]) -> dict[str, float]:
+        gc.collect()
+        cpu, wall = time.process_time(), time.perf_counter()
+        call()
+        return {"seconds": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
+
+
+class _Sending(_Producing):
+    def __init__(self, sender: Sender, marks: Marks) -> None:
+        super().__init__(sender)
+        self.sender = sender
+        self.marks = marks
 
     def hold(self, first: int, count: int) -> None:
         self.sender.hold(first, count)
@@ -109,19 +134,20 @@ class _Session:
             time.sleep(random.uniform(*gap_ms) / 1000)
         return delays
 
-    @staticmethod
-    def _timed(call: Callable[[], None]) -> dict[str, float]:
-        gc.collect()
-        cpu, wall = time.process_time(), time.perf_counter()
-        call()
-        return {"seconds": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
-
 
 def serve(sender: Sender) -> None:
-    """Answer commands until stdin ends."""
+    """Answer all commands until stdin ends."""
+    _answer(_Sending(sender, from_environment()))
+
+
+def serve_producer(producer: Producer) -> None:
+    """Answer the commands about enqueueing until stdin ends."""
+    _answer(_Producing(producer))
+
+
+def _answer(session: _Producing) -> None:
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # a library that prints must not disturb the answers
-    session = _Session(sender, from_environment())
     for line in sys.stdin:
         command = json.loads(line)
         operation = command.pop("op")
