@@ -40,7 +40,7 @@ def test_outcomes_of_a_run(basic: Any, start_worker: StartWorker) -> None:
         assert none.error_code is OperationalErrorCode.TASK_EXCEPTION
         mismatch = basic.wrong_type.send().unwrap().get(WAIT_MS).err_value
         assert mismatch.error_code is ContractCode.RETURN_TYPE_MISMATCH
-        assert executors(worker) == before
+        assert executors(worker) == before, worker.output
 
 
 def test_record_of_a_run(basic: Any, start_worker: StartWorker) -> None:
@@ -120,7 +120,7 @@ def test_time_limits(basic: Any, start_worker: StartWorker, tmp_path: Path) -> N
         )
         cancelled = basic.async_limited.send(30.0).unwrap().get(WAIT_MS).err_value
         assert cancelled.error_code is OutcomeCode.TASK_TIMEOUT
-        assert executors(worker) == children
+        assert executors(worker) == children, worker.output
         assert slow.get(WAIT_MS).ok_value == "slow"
 
 

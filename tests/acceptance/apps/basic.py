@@ -143,3 +143,12 @@ def counted(folder: str, seconds: float) -> TaskResult[None, TaskError]:
 @app.task("never", queue_name="closed")
 def never() -> TaskResult[None, TaskError]:
     return TaskResult(ok=None)
+
+
+hoard: list[bytes] = []
+
+
+@app.task("grow", queue_name="normal")
+def grow(megabytes: int) -> TaskResult[None, TaskError]:
+    hoard.append(b"x" * megabytes * 1_000_000)
+    return TaskResult(ok=None)

@@ -18,10 +18,11 @@ from horsies_worker.executor_process import ExecutorProcess
 from horsies_worker.flight import Flight, Outcome
 from horsies_worker.places import LANES, Demand, Lane, demand
 from horsies_worker.read_ahead import WITHDRAW_AFTER_S, ReadAhead
-from horsies_worker.time_limits import TimeLimits
+from horsies_worker.time_limits import TimeLimits, stop_run
 
 logger = logging.getLogger("horsies.worker")
 
+CANCEL_LOOK_S = 0.050
 AGAIN_FIRST_S = 0.005
 AGAIN_MAX_S = 0.100
 LAST = (1 << 30, 0, 0.0)
@@ -89,6 +90,18 @@ class Coordinator:
         self.failed_because = self.failed_because or reason
         self.stop_claiming()
 
+    def cancel(self, task_id: str) -> None:
+        """Stop a task whose cancel was requested: withdrawn if it has not begun, else stopped (M-051)."""
+        for executor in self._pool.executors:
+            for flight in executor.flights.values():
+                if flight.id == task_id:
+                    if executor.begun(flight.seq):
+                        stop_run(executor, flight)
+                    else:
+                        executor.ask_back([flight.seq])
+                        asyncio.get_running_loop().call_later(CANCEL_LOOK_S, self.cancel, task_id)
+                    return
+
     def flights(self) -> list[Flight]:
         """Everything this worker answers for at the moment."""
         in_executors = [flight for executor in self._pool.executors for flight in executor.flights.values()]
@@ -113,6 +126,8 @@ class Coordinator:
                     failures.timed_out(flight) if late else Outcome(flight, envelope, error_code, message)
                 )
         self._head_changed(executor)
+        if not executor.flights:
+            self._pool.let_go(executor)
         if self._claims.are_capped:
             self._wanted.update(LANES)  # what a cap held back may start now
         self._wake.set()
@@ -145,6 +160,11 @@ class Coordinator:
         """A replacement can take tasks."""
         self.claim_soon()
 
+    def executor_too_big(self, executor: ExecutorProcess, rss: int) -> None:
+        """Another process takes its place (R-039)."""
+        logger.info("%s holds %.0f MB and is replaced", executor.name, rss / 1e6)
+        self._pool.retire(executor)
+
     # -- the loop
 
     async def run(self) -> None:
@@ -170,7 +190,7 @@ class Coordinator:
         batch, self._waiting = self._waiting, Batch()
         if self._claiming and self._wanted:
             batch.demand = demand(
-                self._pool.executors, self.read_ahead, self._concurrency, self._wanted, self._idle_for
+                self._pool, self.read_ahead, self._concurrency, self._wanted, self._idle_for
             )
         return batch
 
@@ -266,6 +286,8 @@ class Coordinator:
             flight.seq = self._seq
         was_idle = not executor.flights
         executor.run(flights)
+        if self._pool.tasks_left(executor) <= 0:
+            self._pool.retire(executor)
         if was_idle or executor.lane == "shared":
             self._head_changed(executor)
 

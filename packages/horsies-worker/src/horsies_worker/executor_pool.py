@@ -1,9 +1,14 @@
-"""The worker's executor processes: started together, replaced when they die."""
+"""The worker's executor processes: started together, replaced when they die, recycled when they have done enough.
+
+Recycling keeps one warm spare: started and imported beforehand, it takes the place of an executor at once, which then
+ends what it has and goes. A new interpreter in the way of work would cost a task half a second.
+"""
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections import Counter
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Literal
 
 from horsies_worker.executor_process import ExecutorEvents, ExecutorProcess, ExecutorStartError
 
@@ -13,25 +18,38 @@ MAX_FAILED_STARTS = 3
 PAUSE_S = 0.5
 STOP_GRACE_S = 5.0
 
+type Role = Literal["starting", "active", "spare", "leaving"]
+
 
 class ExecutorPool:
-    """P places, each with a process or waiting for one."""
+    """P executors that take tasks, those on their way in or out, and perhaps a spare."""
 
     def __init__(
-        self, processes: int, init: dict[str, Any], events: ExecutorEvents, on_broken: Callable[[str], None]
+        self,
+        processes: int,
+        init: dict[str, Any],
+        events: ExecutorEvents,
+        on_broken: Callable[[str], None],
+        *,
+        max_tasks: int = 0,
+        keeps_spare: bool = False,
     ) -> None:
+        self._processes = processes
         self._init = init
         self._events = events
         self._on_broken = on_broken
-        self._places: list[ExecutorProcess | None] = [None] * processes
-        self._replacing: set[asyncio.Task[None]] = set()
+        self._max_tasks = max_tasks
+        self._keeps_spare = keeps_spare or max_tasks > 0
+        self._roles: dict[ExecutorProcess, Role] = {}
+        self._work: set[asyncio.Task[None]] = set()
         self._stopping = False
-        self.restarts = 0
+        self.restarts: Counter[str] = Counter()
+        """Reason ('died', 'recycled') -> replacements so far."""
 
     @property
     def executors(self) -> list[ExecutorProcess]:
-        """Those that exist, by place."""
-        return [executor for executor in self._places if executor is not None]
+        """Those that have or may get tasks."""
+        return [executor for executor, role in self._roles.items() if role in ("active", "leaving")]
 
     def identities(self) -> Mapping[int, tuple[int, str]]:
         """Place -> (pid, process name)."""
@@ -41,32 +59,48 @@ class ExecutorPool:
         """Start all and wait until every one is ready.
 
         Raises:
-            ExecutorStartError: one of them cannot work.
+            ExceptionGroup: of `ExecutorStartError`: one of them cannot work.
         """
         async with asyncio.TaskGroup() as group:
-            for place in range(1, len(self._places) + 1):
-                group.create_task(self._start_one(place))
+            for _ in range(self._processes):
+                group.create_task(self._start_one("active"))
+        self._want_spare()
 
     def replace(self, dead: ExecutorProcess) -> None:
-        """Put a new process in the place of one that died."""
-        self._places[dead.place - 1] = None
-        if not self._stopping:
-            task = asyncio.get_running_loop().create_task(self._replace(dead.place))
-            self._replacing.add(task)
-            task.add_done_callback(self._replacing.discard)
+        """Put another process in the place of one that died."""
+        if self._roles.pop(dead, None) == "active":
+            self.restarts["died"] += 1
+            self._fill()
+
+    def retire(self, executor: ExecutorProcess) -> None:
+        """Let it end what it has; the spare takes over (R-038, R-039). A planned end is no crash (R-040)."""
+        if self._roles.get(executor) == "active":
+            executor.ready = False
+            self._roles[executor] = "leaving"
+            self.restarts["recycled"] += 1
+            self._fill()
+            self.let_go(executor)
+
+    def let_go(self, executor: ExecutorProcess) -> None:
+        """End a retired executor once it is empty."""
+        if self._roles.get(executor) == "leaving" and not executor.flights:
+            executor.stop()
+            self._do(self._forget_when_gone(executor))
+
+    def tasks_left(self, executor: ExecutorProcess) -> int:
+        """How many more tasks it may take."""
+        return self._max_tasks - executor.taken if self._max_tasks else 1 << 30
 
     async def stop(self) -> None:
         """End all processes; those that do not go by themselves are killed."""
         self._stopping = True
-        for task in self._replacing:
+        for task in self._work:
             task.cancel()
-        executors = self.executors
-        for executor in executors:
+        for executor in self._roles:
             executor.stop()
-        if executors:
-            _, late = await asyncio.wait(
-                [asyncio.create_task(e.gone.wait()) for e in executors], timeout=STOP_GRACE_S
-            )
+        if self._roles:
+            waits = [asyncio.create_task(executor.gone.wait()) for executor in self._roles]
+            _, late = await asyncio.wait(waits, timeout=STOP_GRACE_S)
             if late:
                 self.kill()
                 await asyncio.wait(late)
@@ -74,28 +108,66 @@ class ExecutorPool:
     def kill(self) -> None:
         """SIGKILL to all."""
         self._stopping = True
-        for executor in self.executors:
+        for executor in self._roles:
             executor.kill()
 
-    async def _start_one(self, place: int) -> None:
-        executor = ExecutorProcess(place, self._events)
-        self._places[place - 1] = executor
-        await executor.start(self._init)
+    def beat(self) -> None:
+        """Tell all that the coordinator lives (R-091)."""
+        for executor in self._roles:
+            executor.beat()
 
-    async def _replace(self, place: int) -> None:
+    def _fill(self) -> None:
+        if self._stopping:
+            return
+        spare = next((executor for executor, role in self._roles.items() if role == "spare"), None)
+        if spare is None:
+            self._do(self._start_until_it_works("active"))
+            return
+        self._roles[spare] = "active"
+        self._events.executor_ready()
+        self._want_spare()
+
+    def _want_spare(self) -> None:
+        if self._keeps_spare and not self._stopping:
+            self._do(self._start_until_it_works("spare"))
+
+    def _do(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._work.add(task)
+        task.add_done_callback(self._work.discard)
+
+    async def _start_one(self, role: Role) -> None:
+        # The lowest free number, so that numbers stay small however often executors are replaced.
+        taken = {executor.place for executor in self._roles}
+        place = next(number for number in range(1, len(taken) + 2) if number not in taken)
+        executor = ExecutorProcess(place, self._events)
+        self._roles[executor] = "starting"
+        try:
+            await executor.start(self._init)
+        except BaseException:
+            executor.kill()
+            self._do(self._forget_when_gone(executor))
+            raise
+        self._roles[executor] = role
+
+    async def _start_until_it_works(self, role: Role) -> None:
+        """A replacement; three failures in a row end the worker (R-034)."""
         failures = 0
         while True:
             try:
-                await self._start_one(place)
+                await self._start_one(role)
             except ExecutorStartError as error:
                 failures += 1
-                logger.error("executor-%d could not be replaced (attempt %d): %s", place, failures, error)
-                self._places[place - 1] = None
+                logger.error("an executor could not be replaced (attempt %d): %s", failures, error)
                 if failures >= MAX_FAILED_STARTS:
-                    self._on_broken(f"executor-{place} could not be replaced: {error}")
+                    self._on_broken(f"an executor could not be replaced: {error}")
                     return
                 await asyncio.sleep(PAUSE_S * failures)
             else:
-                self.restarts += 1
-                self._events.executor_ready()
-                return
+                break
+        if role == "active":
+            self._events.executor_ready()
+
+    async def _forget_when_gone(self, executor: ExecutorProcess) -> None:
+        await executor.gone.wait()
+        self._roles.pop(executor, None)

@@ -47,6 +47,10 @@ class ExecutorEvents(Protocol):
         """A replacement can take tasks."""
         ...
 
+    def executor_too_big(self, executor: "ExecutorProcess", rss: int) -> None:
+        """It holds more memory than it may (bytes)."""
+        ...
+
 
 class ExecutorProcess(asyncio.Protocol):
     """One process and the tasks it has been given, in their order."""
@@ -56,6 +60,8 @@ class ExecutorProcess(asyncio.Protocol):
         self.name = f"executor-{place}"
         self.flights: dict[int, Flight] = {}
         self.ready = False
+        self.taken = 0
+        """Tasks it was ever given."""
         self.first_in_line_at = 0.0
         """When the task that is first in line got there, on the monotonic clock."""
         self._events = events
@@ -64,6 +70,8 @@ class ExecutorProcess(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._popen: subprocess.Popen[bytes] | None = None
         self._started: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        # Nobody may be waiting any more when a start fails, as after a stop signal.
+        self._started.add_done_callback(lambda started: started.cancelled() or started.exception())
         self._asked_back: set[int] = set()
         self._ending = False
         self.gone = asyncio.Event()
@@ -130,6 +138,7 @@ class ExecutorProcess(asyncio.Protocol):
         """Send tasks; they run after those already here, in this order."""
         if not self.flights:
             self.first_in_line_at = time.monotonic()
+        self.taken += len(flights)
         for flight in flights:
             self._marks.clear(flight.seq)
             flight.place = self.place
@@ -181,6 +190,8 @@ class ExecutorProcess(asyncio.Protocol):
                 self._events.results_came(self, body)
             elif kind == wire.WITHDRAWN:
                 self._let_go(body)
+            elif kind == wire.TOO_BIG:
+                self._events.executor_too_big(self, body)
             elif kind == wire.READY and not self._started.done():
                 self._started.set_result(body)
             elif kind == wire.START_FAILED and not self._started.done():
@@ -225,6 +236,7 @@ class ExecutorProcess(asyncio.Protocol):
     def _let_go(self, seqs: list[int]) -> None:
         flights = [flight for seq in seqs if (flight := self.flights.pop(seq, None))]
         self._asked_back.difference_update(seqs)
+        self.taken -= len(flights)
         self._events.withdrawn(self, flights)
 
     def _send(self, kind: int, body: object) -> None:

@@ -43,3 +43,8 @@ class WorkerOptions:
                 raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
         if self.max_memory_per_child_mb is not None and self.max_memory_per_child_mb <= 0:
             raise ValueError(f"max_memory_per_child_mb must be above 0, got {self.max_memory_per_child_mb}")
+
+    @property
+    def memory_limit(self) -> int | None:
+        """`max_memory_per_child_mb` in bytes."""
+        return None if self.max_memory_per_child_mb is None else self.max_memory_per_child_mb * 1_000_000

@@ -4,12 +4,15 @@ Rows come in two lanes: `process` tasks have an executor to themselves, `thread`
 concurrency (R-031). An idle executor can serve either; it is offered to one lane at a time (R-032).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from horsies_worker.executor_pool import ExecutorPool
 from horsies_worker.executor_process import ExecutorProcess
 from horsies_worker.read_ahead import ReadAhead
 
+type TasksLeft = Callable[[ExecutorProcess], int]
 type Lane = Literal["process", "shared"]
 LANES: tuple[Lane, Lane] = ("process", "shared")
 
@@ -32,38 +35,44 @@ class Demand:
 
 
 def demand(
-    executors: list[ExecutorProcess],
-    read_ahead: ReadAhead,
-    concurrency: int,
-    wanted: set[Lane],
-    idle_for: Lane,
+    pool: ExecutorPool, read_ahead: ReadAhead, concurrency: int, wanted: set[Lane], idle_for: Lane
 ) -> Demand:
     """What may be claimed. `wanted`: lanes that may have rows; `idle_for`: the one that gets idle executors."""
-    ready = [executor for executor in executors if executor.ready]
+    ready = [executor for executor in pool.executors if executor.ready]
     process = [e for e in ready if e.lane == "process" or (e.lane is None and idle_for == "process")]
     shared = [e for e in ready if e.lane == "shared" or (e.lane is None and idle_for == "shared")]
     return Demand(
-        _process_places(process, read_ahead) if "process" in wanted else [],
-        _shared_places(shared, concurrency) if "shared" in wanted else [],
+        _process_places(process, read_ahead, pool.tasks_left) if "process" in wanted else [],
+        _shared_places(shared, concurrency, pool.tasks_left) if "shared" in wanted else [],
         frozenset(wanted),
     )
 
 
-def _process_places(executors: list[ExecutorProcess], read_ahead: ReadAhead) -> list[ExecutorProcess]:
+def _process_places(
+    executors: list[ExecutorProcess], read_ahead: ReadAhead, tasks_left: TasksLeft
+) -> list[ExecutorProcess]:
     depth = read_ahead.depth()
     if depth == 1:
         return [executor for executor in executors if not executor.flights]
-    loads = [(len(executor.flights), _room(executor, depth, read_ahead), executor) for executor in executors]
-    places: list[ExecutorProcess] = []
-    for level in range(depth):
-        places.extend(executor for load, room, executor in loads if load <= level < load + room)
-    return places
+    return _breadth_first(
+        [(executor, min(_room(executor, depth, read_ahead), tasks_left(executor))) for executor in executors]
+    )
 
 
-def _shared_places(executors: list[ExecutorProcess], concurrency: int) -> list[ExecutorProcess]:
+def _shared_places(
+    executors: list[ExecutorProcess], concurrency: int, tasks_left: TasksLeft
+) -> list[ExecutorProcess]:
+    return _breadth_first(
+        [(executor, min(concurrency - len(executor.flights), tasks_left(executor))) for executor in executors]
+    )
+
+
+def _breadth_first(rooms: list[tuple[ExecutorProcess, int]]) -> list[ExecutorProcess]:
+    """Level by level, counting what each has already."""
+    loads = [(executor, len(executor.flights), len(executor.flights) + room) for executor, room in rooms]
     places: list[ExecutorProcess] = []
-    for level in range(concurrency):
-        places.extend(executor for executor in executors if len(executor.flights) <= level)
+    for level in range(max((top for _, _, top in loads), default=0)):
+        places.extend(executor for executor, load, top in loads if load <= level < top)
     return places
 
 

@@ -24,6 +24,7 @@ READY = 10  # resident memory in bytes
 DONE = 11  # [(seq, ok, envelope, error code, message, microseconds), ...]
 WITHDRAWN = 12  # [seq, ...] that now never begin
 START_FAILED = 13  # exit code, text
+TOO_BIG = 14  # resident memory in bytes, after a task
 
 type Frame = tuple[int, Any]
 

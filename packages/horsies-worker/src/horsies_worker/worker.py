@@ -69,6 +69,7 @@ class Worker:
             "loglevel": loglevel,
             "log_format": log_format,
             "concurrency": options.concurrency,
+            "memory_limit": options.memory_limit,
             "silence_limit_s": app.config.recovery.running_stale_threshold_ms / 1000,
         }
         self._signals = 0
@@ -122,7 +123,14 @@ class Worker:
             concurrency=self._options.concurrency,
             poll_interval_s=config.resilience.notify_poll_interval_ms / 1000,
         )
-        pool = ExecutorPool(self._options.processes, self._init, coordinator, coordinator.give_up)
+        pool = ExecutorPool(
+            self._options.processes,
+            self._init,
+            coordinator,
+            coordinator.give_up,
+            max_tasks=self._options.max_tasks_per_child,
+            keeps_spare=self._options.memory_limit is not None,
+        )
         coordinator.attach(pool)
         self._coordinator, self._pool = coordinator, pool
         await self._use_schema()
@@ -196,6 +204,7 @@ class Worker:
         duties = [
             asyncio.create_task(self._heartbeat.run(), name="heartbeat"),
             asyncio.create_task(self._listener.run(), name="listener"),
+            asyncio.create_task(self._beat(), name="beats to executors"),
         ]
         stop = asyncio.create_task(self._stop_requested.wait())
         self._coordinator.claim_soon()
@@ -219,6 +228,12 @@ class Worker:
             )
             return EXIT_FAILED
         return EXIT_FORCED if self._forced else EXIT_DRAINED
+
+    async def _beat(self) -> None:
+        """Executors that hear nothing for the stale threshold end themselves (R-091)."""
+        while True:
+            self._pool.beat()
+            await asyncio.sleep(self._app.config.recovery.running_stale_threshold_ms / 4000)
 
     async def _drain(self, cycles: "asyncio.Task[None]") -> None:
         """Until what runs has ended; a second signal or the time limit ends it by force (R-130, R-131)."""
@@ -273,6 +288,7 @@ class Worker:
         return {
             "processes": options.processes,
             "concurrency": options.concurrency,
+            "memory_limit": options.memory_limit,
             "executor": options.executor,
             "prefetch_buffer": config.prefetch_buffer,
             "cluster_wide_cap": config.cluster_wide_cap,

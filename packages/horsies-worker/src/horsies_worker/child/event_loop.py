@@ -13,9 +13,10 @@ from horsies_worker.child.reporter import Reporter
 class EventLoopSide:
     """Starts async tasks and reports their ends; all methods but `wake` and `cancel_soon` belong to the loop."""
 
-    def __init__(self, reporter: Reporter, marks: BeginMarks) -> None:
+    def __init__(self, reporter: Reporter, marks: BeginMarks, after_task: Callable[[], None]) -> None:
         self._reporter = reporter
         self._marks = marks
+        self._after_task = after_task
         self._loop = asyncio.new_event_loop()
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._flush_planned = False
@@ -49,6 +50,7 @@ class EventLoopSide:
         outcome = await run_async_def(task, kwargs)
         self._reporter.add(seq, outcome, time.perf_counter() - begun)
         del self._tasks[seq]
+        self._after_task()
         if not self._flush_planned:
             # At the end of this turn of the loop, so that tasks that end together share a message.
             self._flush_planned = True

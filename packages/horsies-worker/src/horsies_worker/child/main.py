@@ -10,8 +10,8 @@ import traceback
 from typing import Any
 
 import psutil
-from horsies.app import Horsies
 
+from horsies.app import Horsies
 from horsies.app_locator import load_app
 from horsies.suppression import suppress_sends
 from horsies_worker import wire
@@ -45,7 +45,7 @@ def main(socket_fd: int, marks_fd: int) -> int:
     if failure is not None:
         keeper.send(wire.START_FAILED, (EXIT_HOOK_FAILED, failure))
         return EXIT_HOOK_FAILED
-    runner = Runner(app.tasks, keeper, BeginMarks(marks_fd), init["concurrency"])
+    runner = Runner(app.tasks, keeper, BeginMarks(marks_fd), init["concurrency"], init["memory_limit"])
     keeper.start(init["silence_limit_s"])
     keeper.send(wire.READY, psutil.Process().memory_info().rss)
     runner.run_until_stopped()

@@ -10,9 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from queue import Empty
 from typing import Any
 
+import psutil
+
 from horsies.definition import TaskDefinition
 from horsies.outcome import finish_error, unknown_task_error
 from horsies.task import TaskFunction
+from horsies_worker import wire
 from horsies_worker.begin_marks import BeginMarks
 from horsies_worker.child.event_loop import EventLoopSide
 from horsies_worker.child.execution import run_def
@@ -25,7 +28,12 @@ class Runner:
     """Runs what comes until the coordinator wants the process to end."""
 
     def __init__(
-        self, tasks: Mapping[str, TaskFunction[..., Any]], keeper: Keeper, marks: BeginMarks, concurrency: int
+        self,
+        tasks: Mapping[str, TaskFunction[..., Any]],
+        keeper: Keeper,
+        marks: BeginMarks,
+        concurrency: int,
+        memory_limit: int | None,
     ) -> None:
         self._tasks = tasks
         self._keeper = keeper
@@ -33,6 +41,8 @@ class Runner:
         self._reporter = Reporter(keeper)
         self._quick: dict[str, bool] = {}
         self._concurrency = concurrency
+        self._memory_limit = memory_limit
+        self._process = psutil.Process()
         self._threads: ThreadPoolExecutor | None = None
         self._loop: EventLoopSide | None = None
         self._stopping = False
@@ -88,11 +98,23 @@ class Runner:
         outcome = run_def(task, job[2])
         seconds = time.perf_counter() - begun
         self._reporter.add(job[0], outcome, seconds)
+        self._look_at_memory()
         return seconds
+
+    def _look_at_memory(self) -> None:
+        """After a task, never during one; told once (R-039)."""
+        if self._memory_limit is not None and (rss := self._rss()) >= self._memory_limit:
+            self._memory_limit = None
+            self._reporter.flush()
+            self._keeper.send(wire.TOO_BIG, rss)
+
+    def _rss(self) -> int:
+        rss: int = self._process.memory_info().rss
+        return rss
 
     def _start_async(self, job: Job, task: TaskDefinition) -> None:
         if self._loop is None:
-            self._loop = EventLoopSide(self._reporter, self._marks)
+            self._loop = EventLoopSide(self._reporter, self._marks, self._look_at_memory)
             self._keeper.on_cancel = self._loop.cancel_soon
         self._loop.start(job[0], task, job[2])
 
