@@ -191,6 +191,18 @@ def test_a_replay_after_the_key_ran_out_does_not_hold_it_again(
     assert (number(rows, KEYS), number(rows, TASKS)) == (0, 0)
 
 
+def test_only_a_replay_asks_history(app: Horsies, rows: Rows, send: Send) -> None:
+    """T-40, D-013: a send under a key makes its id itself"""
+    for partition in rows.execute(
+        "select inhrelid::regclass::text as name from pg_inherits"
+        " where inhparent = 'horsies.task_history_standard_30d'::regclass"
+    ).fetchall():
+        rows.execute(f"drop table {partition['name']}".encode())
+    rows.execute("alter table horsies.task_history rename to out_of_reach")
+    task_id = send(1, idempotency_key="k")
+    assert send(1, idempotency_key="k") == task_id
+
+
 def test_a_replay_that_waits_for_its_first_try(broker: Broker, rows: Rows, connect: Connect) -> None:
     """T-40, D-013: the connection died after the insert was sent; the commit comes meanwhile"""
     rival, row = connect(), row_of(key=None)
@@ -237,6 +249,27 @@ def test_a_send_that_waited_gets_in_when_the_rival_gives_up(
             wait_for_blocked(rows, rival)
         task_id = waiting.result(20)
     assert app.get_task_info(task_id).unwrap() is not None
+
+
+def test_a_send_that_finds_its_key_held_holds_up_nobody(
+    rows: Rows, connect: Connect, worker: CycleDriver, broker: Broker
+) -> None:
+    """T-41, T-45, D-007: an open transaction of a caller does not stop the end of the task that holds the key"""
+    first, other = row_of(), row_of('{"n":2}', key="late")
+    keyed(broker, first)
+    rival, caller = connect(), connect()
+    with caller.transaction():
+        assert keyed_on(caller, row_of()) == ("same", first.id)
+        with ThreadPoolExecutor(1) as thread:
+            with rival.transaction():
+                keyed_on(rival, other)
+                waited = thread.submit(keyed_on, caller, replace(row_of('{"n":3}'), idempotency_key="late"))
+                wait_for_blocked(rows, rival)
+            assert waited.result(20) == ("conflict", other.id)
+        claims = worker.claim(2).claimed
+        assert {claim.id for claim in claims} == {first.id, other.id}
+        assert worker.complete(*claims).lost == []
+    assert number(rows, "select count(*) from horsies.idempotency_keys where expires_at is not null") == 2
 
 
 def test_keys_are_compared_byte_by_byte(rows: Rows, pack: SyncTaskFunction[..., int]) -> None:

@@ -80,10 +80,17 @@ def enqueue_replay(row: EnqueueRow, now: datetime | None = None) -> Op[ReplayOut
 
 
 def enqueue_keyed(
-    row: EnqueueRow, request_sha: str, now: datetime | None = None
+    row: EnqueueRow, request_sha: str, now: datetime | None = None, *, fresh: bool = False
 ) -> Op[tuple[KeyedOutcome, str]]:
-    """Insert under an idempotency key; answers the outcome and the id of the task that holds the key (T-44 to T-46)."""
-    params = row.params(now) | {"idempotency_key": row.idempotency_key, "request_sha": request_sha}
+    """Insert under an idempotency key; answers the outcome and the id of the task that holds the key (T-44 to T-46).
+
+    With `fresh`, the id was made for this call, so history is not asked (T-40).
+    """
+    params = row.params(now) | {
+        "idempotency_key": row.idempotency_key,
+        "request_sha": request_sha,
+        "fresh": fresh,
+    }
     rows = yield Run("enqueue_keyed", params)
     outcome, holder = rows[0]
     return outcome, holder

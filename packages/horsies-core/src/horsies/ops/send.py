@@ -41,7 +41,7 @@ class Batch:
 def insert(row: EnqueueRow, now: datetime | None) -> Op[Answer]:
     """A task with a new id."""
     if row.idempotency_key is not None:
-        return (yield from enqueue_keyed(row, request_sha(row), now))
+        return (yield from enqueue_keyed(row, request_sha(row), now, fresh=True))
     yield from enqueue_one(row, now)
     return "inserted", row.id
 

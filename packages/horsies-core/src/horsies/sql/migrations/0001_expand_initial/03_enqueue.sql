@@ -61,34 +61,37 @@ begin
     return case when _sha = _t.enqueue_sha then 'same' else 'different' end;
 end $$;
 
--- A send under an idempotency key (D-014, T-44 to T-46). The insert of the key waits for an uncommitted rival.
--- _keep: how long the key stays reserved after the task's end.
+-- A send under an idempotency key (D-014, T-44 to T-46). The insert of the key waits for an uncommitted rival. A key that
+-- is held is only read: a lock on it would keep the end of its task waiting for the caller's transaction.
+-- _keep: how long the key stays reserved after the task's end. _fresh: the id was made for this call.
 create function {schema}.enqueue_keyed(
     _t {schema}.new_task, _request_sha text, _now timestamptz default null, _keep interval default '24 hours',
-    out outcome text, out task_id uuid)
+    _fresh boolean default false, out outcome text, out task_id uuid)
 language plpgsql as $$
 declare
     _at timestamptz := coalesce(_now, now());
     _held {schema}.idempotency_keys;
 begin
     loop
-        insert into {schema}.idempotency_keys as k (task_name, key, task_id, request_sha, keep)
+        insert into {schema}.idempotency_keys (task_name, key, task_id, request_sha, keep)
         values (_t.task_name, _t.idempotency_key, _t.id, _request_sha, _keep)
-        on conflict on constraint idempotency_keys_pkey do update
-            set task_id = excluded.task_id, request_sha = excluded.request_sha, keep = excluded.keep, expires_at = null
-            where k.expires_at <= _at;
+        on conflict on constraint idempotency_keys_pkey do nothing;
         exit when found;
         select k.* into _held from {schema}.idempotency_keys k
         where k.task_name = _t.task_name and k.key = _t.idempotency_key;
-        if found then
+        if found and (_held.expires_at is null or _held.expires_at > _at) then
             task_id := _held.task_id;
             outcome := case when _held.request_sha = _request_sha then 'same' else 'conflict' end;
             return;
         end if;
-        -- It ran out and was cleaned up between the two statements: the key is free.
+        -- It ran out: it is taken over by one of those who want it, or it was cleaned up just now and is free.
+        update {schema}.idempotency_keys k
+        set task_id = _t.id, request_sha = _request_sha, keep = _keep, expires_at = null
+        where k.task_name = _t.task_name and k.key = _t.idempotency_key and k.expires_at <= _at;
+        exit when found;
     end loop;
     task_id := _t.id;
-    outcome := {schema}.enqueue_replay(_t, _now);
+    outcome := case when _fresh then {schema}.enqueue_new(_t, _at) else {schema}.enqueue_replay(_t, _now) end;
     if outcome <> 'inserted' then
         -- The id was there before, and its end, if it has one, was before the key: nobody would ever free it.
         delete from {schema}.idempotency_keys k where k.task_name = _t.task_name and k.key = _t.idempotency_key;

@@ -141,7 +141,7 @@ begin
         _id, _h.task_name, _h.queue_name, _h.priority, _h.executor, _sha, _key, _h.kwargs, _options, _h.timeout_ms,
         null, _sent_at, 0, _deadline, _h.max_retries, _class, _retain, _source, root)::{schema}.new_task;
     if _key is not null then
-        select k.outcome, k.task_id into outcome, holder from {schema}.enqueue_keyed(_t, _sha, _now, _keep) k;
+        select k.outcome, k.task_id into outcome, holder from {schema}.enqueue_keyed(_t, _sha, _now, _keep, true) k;
     else
         outcome := {schema}.enqueue_new(_t, _at);
     end if;
@@ -221,7 +221,8 @@ begin
         case when kwargs !~ '^\s*\{\s*\}\s*$' then kwargs end, null, null, null, now(),
         extract(epoch from _due - now()), good_until, 0, 'standard_30d', false, null, null)::{schema}.new_task;
     if idempotency_key is not null then
-        select k.outcome, k.task_id into _outcome, _holder from {schema}.enqueue_keyed(_t, _sha) k;
+        select k.outcome, k.task_id into _outcome, _holder
+        from {schema}.enqueue_keyed(_t, _sha, _fresh => id is null) k;
         if _outcome = 'conflict' then
             raise exception 'horsies.enqueue: idempotency_key is in use for another request, task %', _holder
                 using errcode = 'unique_violation';
