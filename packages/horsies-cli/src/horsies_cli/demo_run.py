@@ -6,7 +6,6 @@ import sys
 import threading
 import time
 from collections import deque
-from typing import NoReturn
 
 from rich.console import Console
 
@@ -18,6 +17,7 @@ from horsies_cli.session import child_environment, require_distribution
 _APP = "horsies_cli.demo_app:app"
 _PROCESSES = 2
 _KEPT_LINES = 40
+_END_SECONDS = 15.0
 
 
 class DemoStoppedError(Exception):
@@ -33,29 +33,46 @@ def run_demo(console: Console, *, keep: bool = False) -> int:
         DemoStoppedError: interrupted by the user.
     """
     require_distribution("horsies_worker", "horsies-worker")
-    signal.signal(signal.SIGTERM, _stop)
+    stop = _StopRequests()
     started = time.perf_counter()
-    try:
-        with EmbeddedServer(throwaway_directory("horsies-demo-"), durable=False, remove=True) as server:
-            url = server.url()
-            migrate(url)
-            with _Worker(url) as worker:
-                status = _steps(console, worker, server, started)
-                if keep and status == 0:
-                    console.print(f"The database stays up until Ctrl+C: {url}", soft_wrap=True)
-                    signal.pause()
-                return status
-    except KeyboardInterrupt:
-        raise DemoStoppedError from None
+    with EmbeddedServer(throwaway_directory("horsies-demo-"), durable=False, remove=True) as server:
+        stop.check()
+        migrate(server.url())
+        with _Worker(server.url(), stop) as worker:
+            status = _steps(console, worker, server, started)
+            if keep and status == 0:
+                console.print(f"The database stays up until Ctrl+C: {server.url()}", soft_wrap=True)
+                stop.wait()
+            return status
 
 
-def _stop(_number: int, _frame: object) -> NoReturn:
-    raise KeyboardInterrupt
+class _StopRequests:
+    """Counts SIGINT and SIGTERM. An exception out of a signal handler could hit anywhere, in an import for one."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._seen = threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._note)
+
+    def _note(self, _number: int, _frame: object) -> None:
+        self.count += 1
+        self._seen.set()
+
+    def check(self) -> None:
+        """Raise DemoStoppedError if there was a request."""
+        if self.count:
+            raise DemoStoppedError
+
+    def wait(self) -> None:
+        """Until there is a request."""
+        self._seen.wait()
 
 
 def _steps(console: Console, worker: "_Worker", server: EmbeddedServer, started: float) -> int:
     os.environ |= {"HORSIES_DEV": "1", "HORSIES_DATABASE_URL": server.url()}
     # Imported here: the demo's app is made when it is imported, for the database that is known now.
+    from horsies.result import UnwrapError
     from horsies_cli.demo_app import app
     from horsies_cli.demo_steps import STEPS, Tally, Tools, UnexpectedError
     from horsies_cli.demo_view import DemoView, summary
@@ -67,7 +84,7 @@ def _steps(console: Console, worker: "_Worker", server: EmbeddedServer, started:
         for _, step in STEPS:
             try:
                 view.finish_step(True, step(tools))
-            except UnexpectedError as error:
+            except (UnexpectedError, UnwrapError) as error:
                 failure = str(error)
                 view.finish_step(False, failure)
                 break
@@ -88,7 +105,8 @@ def _major_version(server: EmbeddedServer) -> str:
 class _Worker:
     """The worker beside the demo; its output is kept in case something goes wrong."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, stop: _StopRequests) -> None:
+        self._stop = stop
         self._lines: deque[str] = deque(maxlen=_KEPT_LINES)
         self._lock = threading.Lock()
         command = [sys.executable, "-m", "horsies_worker", _APP, "--processes", str(_PROCESSES)]
@@ -98,9 +116,12 @@ class _Worker:
         return self
 
     def __exit__(self, *_: object) -> None:
+        known = self._stop.count
         self._child.ask_to_end()
-        if not self._child.wait(15):
-            self._child.kill()
+        deadline = time.monotonic() + _END_SECONDS
+        while not self._child.wait(0.05):
+            if time.monotonic() > deadline or self._stop.count > max(known, 1):
+                self._child.kill()
         self._child.close()
 
     def _keep(self, _name: str, _kind: str, text: str) -> None:
@@ -113,7 +134,8 @@ class _Worker:
             return list(self._lines)
 
     def check(self) -> None:
-        """Fail the step if the worker is gone."""
+        """Fail the step if the worker is gone; end the demo if the user wants that."""
+        self._stop.check()
         if self._child.status is not None:
             from horsies_cli.demo_steps import UnexpectedError
 

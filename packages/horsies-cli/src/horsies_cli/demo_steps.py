@@ -68,6 +68,7 @@ class Tools:
         """The end of a task, counted."""
         deadline = time.monotonic() + _PATIENCE_MS / 1000
         while True:
+            self.check_worker()
             outcome = handle.get(_SLICE_MS)
             if outcome.is_ok():
                 self.tally.completed += 1
@@ -79,7 +80,6 @@ class Tools:
             if code != RetrievalCode.WAIT_TIMEOUT:
                 self.tally.failed += 1
                 return outcome
-            self.check_worker()
             if time.monotonic() > deadline:
                 raise UnexpectedError(f"task {handle.task_id} did not end within {_PATIENCE_MS // 1000} s")
 
