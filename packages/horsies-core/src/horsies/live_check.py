@@ -13,6 +13,8 @@ from horsies.errors.diagnostic import ConfigurationError, HorsiesError
 from horsies.transient import DATABASE_FAILURES, reason
 
 _LONGEST_S = 10.0
+NOTICE_LIMIT_S = 10.0
+"""How long a notification may be on its way."""
 
 
 def check_live(broker: Broker) -> list[HorsiesError]:
@@ -48,7 +50,6 @@ def _check_answer(broker: Broker, session: bool) -> HorsiesError | None:
 
 def _is_heard(broker: Broker) -> bool:
     channel, token = channel_name(broker.schema, "check"), uuid.uuid4().hex
-    deadline = time.monotonic() + _LONGEST_S
     listener = Listener(lambda: _connect(broker, session=True))
     try:
         with listener.subscribe(channel, token, buffer=1) as subscription:
@@ -59,6 +60,7 @@ def _is_heard(broker: Broker) -> bool:
                 execute(connection, broker.statements["notify"], {"channel": channel, "payload": token})
             finally:
                 connection.close()
+            deadline = time.monotonic() + NOTICE_LIMIT_S
             while time.monotonic() < deadline:
                 # A wake-up alone proves nothing: it also follows a reconnection.
                 if subscription.drain():
