@@ -38,7 +38,8 @@ HERE = "tests.core.codec.shapes"
 UNTYPED = [Any, object, Any | None]
 
 text = st.text(alphabet=st.characters(codec="utf-8")).filter(lambda key: not key.startswith("__"))
-zones = st.none() | st.just(UTC) | st.timedeltas(timedelta(hours=-23), timedelta(hours=23)).map(timezone)
+offsets = st.integers(-86_399, 86_399).map(lambda seconds: timezone(timedelta(seconds=seconds)))
+zones = st.none() | st.just(UTC) | offsets
 leaves = st.one_of(
     st.none(),
     st.booleans(),
@@ -173,6 +174,14 @@ def test_what_would_not_come_back_the_same_is_refused(value: object) -> None:
         assert "convert the value" in str(caught.value)
     with pytest.raises(StrictJsonError, match=r"\['a'\]\[1\]"):
         encode_value({"a": [1, value]}, dict)
+
+
+def test_an_offset_with_fractions_of_a_second_is_refused() -> None:
+    """Section 5: a moment comes back the same, or is not sent."""
+    odd = timezone(timedelta(microseconds=1))
+    for value in (datetime(2026, 1, 1, tzinfo=odd), time(1, tzinfo=odd)):
+        with pytest.raises(StrictJsonError, match="offset"):
+            encode_value([value], Any)
 
 
 def test_enum_members_are_no_keys() -> None:

@@ -113,11 +113,11 @@ class UntypedCodec:
                 raise StrictJsonError(f"{value!r} has no place in JSON; send None or a text instead")
             return value
         if isinstance(value, datetime):
-            return {TAG_KEY: "datetime", "v": value.isoformat()}
+            return {TAG_KEY: "datetime", "v": _iso_text(value)}
         if isinstance(value, date):
             return {TAG_KEY: "date", "v": value.isoformat()}
         if isinstance(value, time):
-            return {TAG_KEY: "time", "v": value.isoformat()}
+            return {TAG_KEY: "time", "v": _iso_text(value)}
         if isinstance(value, BaseModel):
             return self._encode_instance("model", value)
         if is_dataclass(value) and not isinstance(value, type):
@@ -218,6 +218,16 @@ def _read_tag(fields: dict[str, object]) -> Tag:
     if not isinstance(class_name, str):
         raise StrictJsonError(f"the class of a {name} tag is a text, not {type(class_name).__name__}")
     return name, class_name, fields["v"]
+
+
+def _iso_text(moment: datetime | time) -> str:
+    offset = moment.utcoffset()
+    if offset is not None and offset.microseconds:
+        # Python itself writes such an offset, and reads some of them back as UTC.
+        raise StrictJsonError(
+            f"a UTC offset of {offset} has fractions of a second, which do not travel; use astimezone(UTC) first"
+        )
+    return moment.isoformat()
 
 
 def _decode_time(name: str, value: object) -> object:
