@@ -32,6 +32,7 @@ from horsies.task_reads import (
     read_typed_async,
 )
 from horsies.task_result import TaskError, TaskResult
+from horsies.workflow.app_part import WorkflowMethods
 
 _logger = logging.getLogger("horsies.app")
 
@@ -49,7 +50,7 @@ class TaskDecorator(Protocol):
     ) -> SyncTaskFunction[P, T]: ...
 
 
-class Horsies(AppActions, AppHealth):
+class Horsies(AppActions, AppHealth, WorkflowMethods):
     """An application: configuration, tasks, and the way to the database.
 
         app = Horsies(AppConfig(broker=PostgresConfig(database_url="postgresql://app:secret@db/jobs")))
@@ -73,6 +74,7 @@ class Horsies(AppActions, AppHealth):
                 f"Horsies takes an AppConfig, not a {type(config).__name__}",
                 help_text="app = Horsies(AppConfig(broker=PostgresConfig(database_url=...)))",
             )
+        super().__init__()
         self.config = config
         self._may_migrate = run_schema_migrations
         self._tasks: Registry[TaskFunction[..., Any]] = Registry()
@@ -324,7 +326,7 @@ class Horsies(AppActions, AppHealth):
     # -- checking
 
     def check(self, *, live: bool = False) -> list[HorsiesError]:
-        """Look for mistakes: configuration, task modules, error codes; nothing is sent meanwhile.
+        """Look for mistakes: configuration, task modules, workflows, error codes; nothing is sent meanwhile.
 
         Args:
             live: Also connect to the database.

@@ -1,6 +1,7 @@
 """The phases of `Horsies.check`, in order; the first that finds errors is the last that runs."""
 
 from collections.abc import Callable, Mapping
+from types import ModuleType
 from typing import Any, Protocol
 
 from horsies.broker import Broker
@@ -14,6 +15,8 @@ from horsies.locate import check_task_modules
 from horsies.retry import RetryPolicy
 from horsies.suppression import suppress_sends
 from horsies.task import TaskFunction
+from horsies.workflow.builders import BuilderRegistry
+from horsies.workflow.checks import check_builders, check_definitions, check_undecorated
 
 
 class CheckedApp(Protocol):
@@ -27,6 +30,11 @@ class CheckedApp(Protocol):
     @property
     def tasks(self) -> Mapping[str, TaskFunction[..., Any]]:
         """Its registered tasks."""
+        ...
+
+    @property
+    def workflow_builders(self) -> BuilderRegistry:
+        """Its registered workflow builders."""
         ...
 
     def get_discovered_task_modules(self) -> list[str]:
@@ -75,6 +83,18 @@ def _import_modules(app: CheckedApp) -> list[HorsiesError]:
     for error in check_task_modules(app.get_discovered_task_modules())[1]:
         report.add(error)
     return report.errors
+
+
+def _check_definitions(app: CheckedApp) -> list[HorsiesError]:
+    return check_definitions(app, _modules(app))
+
+
+def _check_undecorated(app: CheckedApp) -> list[HorsiesError]:
+    return check_undecorated(_modules(app))
+
+
+def _modules(app: CheckedApp) -> list[ModuleType]:
+    return check_task_modules(app.get_discovered_task_modules())[0]
 
 
 def _check_error_codes(app: CheckedApp) -> list[HorsiesError]:
@@ -157,8 +177,15 @@ def _check_database(app: CheckedApp) -> list[HorsiesError]:
     return check_live(broker)
 
 
-PHASES: tuple[Phase, ...] = (_check_configuration, _import_modules, _check_error_codes)
-"""Those that need no database (CF-44: 1, 2, 3.5)."""
+PHASES: tuple[Phase, ...] = (
+    _check_configuration,
+    _import_modules,
+    _check_definitions,
+    check_builders,
+    _check_undecorated,
+    _check_error_codes,
+)
+"""Those that need no database (CF-44: 1, 2, 3 to 3.3, 3.5)."""
 
 LIVE_PHASES: tuple[Phase, ...] = (_check_database,)
 """Those that do (CF-44: 4)."""

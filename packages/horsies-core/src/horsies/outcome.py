@@ -11,6 +11,7 @@ from horsies.definition import TaskDefinition
 from horsies.errors.codes import ContractCode, OperationalErrorCode
 from horsies.exception_mapper import resolve_error_code
 from horsies.task_result import TaskError, TaskResult
+from horsies.workflow.context import WorkflowContextMissingIdError
 
 
 class RunOutcome:
@@ -83,12 +84,16 @@ def exception_result(task: TaskDefinition, exception: BaseException) -> TaskResu
 
 def exception_error(task: TaskDefinition, exception: BaseException) -> TaskError:
     """The error of a run that raised: its code by the mappers, then by the default codes (T-51)."""
-    code = resolve_error_code(
-        exception,
-        task.exception_mapper,
-        task.app_exception_mapper,
-        task.default_unhandled_error_code,
-        task.app_default_error_code,
+    code = (
+        ContractCode.WORKFLOW_CTX_MISSING_ID
+        if isinstance(exception, WorkflowContextMissingIdError)
+        else resolve_error_code(
+            exception,
+            task.exception_mapper,
+            task.app_exception_mapper,
+            task.default_unhandled_error_code,
+            task.app_default_error_code,
+        )
     )
     kind = type(exception).__name__
     text = _text_of(exception)

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from asyncio import CancelledError
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, Unpack, cast
 
 from horsies.config.app import AppConfig
 from horsies.definition import TaskDefinition
@@ -17,9 +17,11 @@ from horsies.send_options import Delay, TaskSendOptions, checked_delay
 from horsies.send_plan import UNSET, SendChoices, Unset, plan_for
 from horsies.sending import Sender, SendHost
 from horsies.task_result import TaskError, TaskResult
+from horsies.workflow.builder import NodeFactory, NodeOptions
+from horsies.workflow.declared_task import DeclaredTask
 
 
-class TaskFunction[**P, T](ABC):
+class TaskFunction[**P, T](DeclaredTask[T], ABC):
     """A task. `P` are the function's parameters, `T` is its success value.
 
     Calling it runs the function here and now, without queue, codec, retry or row. The other methods put it into the
@@ -31,11 +33,6 @@ class TaskFunction[**P, T](ABC):
         task_queue_name: The queue it goes to unless a send names another.
         task_ok_type: The declared type of the success value.
     """
-
-    definition: TaskDefinition
-    task_name: str
-    task_queue_name: str
-    task_ok_type: Any
 
     def __init__(self, host: SendHost, definition: TaskDefinition) -> None:
         function = definition.function
@@ -165,6 +162,21 @@ class TaskFunction[**P, T](ABC):
             connection=connection,
         )
         return TaskSendOptions(self._sender, self._plan, choices, self._config)
+
+    # -- workflows
+
+    def node(self, **options: Unpack[NodeOptions]) -> NodeFactory[P, T]:
+        """Nodes of a workflow that run this task: the factory takes the task's own arguments, by name.
+
+        Args:
+            **options: As in `TaskNode`: `waits_for`, `workflow_ctx_from`, `args_from`, `queue`, `priority`,
+                `allow_failed_deps`, `join`, `min_success`, `good_until`, `node_id`, `skip_when`, `run_when`.
+
+        Example:
+            a = fetch.node(node_id="a")(url="u")
+            b = parse.node()(raw=from_node(a))
+        """
+        return NodeFactory(self, options)
 
     # -- sending again
 

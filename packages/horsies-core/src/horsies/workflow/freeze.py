@@ -1,0 +1,74 @@
+"""Frozen copies: what a spec keeps of the nodes, values and policy it was given."""
+
+from collections.abc import Mapping, Sequence, Set
+from types import MappingProxyType
+from typing import Any, cast
+
+from horsies.workflow.node import Node
+from horsies.workflow.nodes import CallNode
+from horsies.workflow.policy import SuccessCase, SuccessPolicy
+from horsies.workflow.validate.draft import Draft
+from horsies.workflow.validate.static_arguments import EncodedArguments
+
+type Copies = Mapping[int, Node[Any]]
+"""A spec's nodes by the identity of the nodes they are copies of."""
+
+
+def copy_nodes(draft: Draft, encoded: Mapping[int, EncodedArguments]) -> tuple[Node[Any], ...]:
+    """Frozen copies of a valid draft's nodes, which refer to each other and no longer to the originals."""
+    nodes = draft.nodes
+    copies: dict[int, Node[Any]] = {id(node): object.__new__(type(node)) for node in nodes}
+    for index, node in enumerate(nodes):
+        values: dict[str, object] = {
+            name: freeze_value(getattr(node, name), copies) for name in _fields(node) if hasattr(node, name)
+        }
+        values |= {
+            "waits_for": freeze_value(draft.dependencies(index), copies),
+            "index": index,
+            "_node_id": draft.ids[index],
+            "_has_derived_id": False,
+            "_in_class": False,
+            "_original": node.original,
+        }
+        if isinstance(node, CallNode):
+            arguments = encoded[index]
+            values |= {"kwargs": freeze_value(arguments.values, copies), "kwargs_json": arguments.text}
+        write(copies[id(node)], **values, _frozen=True)
+    return tuple(copies[id(node)] for node in nodes)
+
+
+def copy_policy(policy: SuccessPolicy | None, copies: Copies) -> SuccessPolicy | None:
+    """A policy that names the copies."""
+    if policy is None:
+        return None
+    return SuccessPolicy(
+        [SuccessCase(freeze_value(case.required, copies)) for case in policy.cases],
+        None if policy.optional is None else freeze_value(policy.optional, copies),
+    )
+
+
+def freeze_value(value: Any, copies: Copies) -> Any:
+    """A value whose containers cannot be changed, with nodes replaced by their copies."""
+    if isinstance(value, Node):
+        return copies.get(id(cast("object", value)), cast("object", value))
+    if isinstance(value, Mapping):
+        pairs = cast("Mapping[object, object]", value).items()
+        return MappingProxyType({key: freeze_value(item, copies) for key, item in pairs})
+    if isinstance(value, Set):
+        return frozenset(cast("Set[object]", value))
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray):
+        items = cast("Sequence[object]", value)
+        # A NamedTuple is more than its items.
+        return items if hasattr(items, "_fields") else tuple(freeze_value(item, copies) for item in items)
+    return value
+
+
+def write(frozen: object, **values: object) -> None:
+    """Set attributes past the guard of a frozen object."""
+    for name, value in values.items():
+        object.__setattr__(frozen, name, value)
+
+
+def _fields(node: Node[Any]) -> list[str]:
+    kinds = type(node).__mro__
+    return [name for kind in kinds for name in vars(kind).get("__slots__", ()) if name != "_frozen"]
