@@ -175,6 +175,25 @@ def test_any_row_factory_will_do(app: Horsies, rows: TaskRows, database_url: str
     assert len(rows.live()) == 1
 
 
+def test_the_first_send_makes_the_schema(empty_database_url: str) -> None:
+    """D-060: also when it is one in a transaction of the caller's."""
+    app = make_app(empty_database_url)
+    with psycopg.connect(empty_database_url) as connection:
+        connection.execute("select 1")
+        assert register(app).with_options(connection=connection).send(5).is_ok()
+        connection.rollback()
+        assert connection.execute("select count(*) from horsies.tasks").fetchone() == (0,)
+    app.get_broker().close()
+
+
+async def test_the_first_async_send_makes_the_schema(empty_database_url: str) -> None:
+    """D-060."""
+    app = make_app(empty_database_url)
+    async with await psycopg.AsyncConnection.connect(empty_database_url) as connection:
+        assert (await register(app).with_options(connection=connection).send_async(5)).is_ok()
+    await app.get_broker().close_async()
+
+
 # -- failures
 
 

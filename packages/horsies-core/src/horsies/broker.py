@@ -66,10 +66,14 @@ class Broker(BrokerHealth):
 
     def run_on[R](self, connection: psycopg.Connection[Any], op: Op[R]) -> R:
         """The operation inside the transaction of the caller's connection."""
+        if self._driver is None:
+            self._open()  # whose connection it is makes no difference to the schema
         return drive_on(connection, self.statements, op)
 
     async def run_on_async[R](self, connection: psycopg.AsyncConnection[Any], op: Op[R]) -> R:
         """As `run_on` for an async connection."""
+        if self._driver is None:
+            await asyncio.to_thread(self._open)
         return await drive_on_async(connection, self.statements, op)
 
     # -- actions

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any, Protocol, assert_never
 
 import psycopg
+from psycopg.pq import ExecStatus
+from psycopg.pq.abc import PGresult
 from psycopg.rows import tuple_row
 
 from horsies.db.async_pool import AsyncConnectionPool
@@ -154,7 +156,7 @@ def execute(
     """The rows of one statement; tuples, whatever row factory the connection has."""
     with connection.cursor(row_factory=tuple_row) as cursor:
         cursor.execute(statement, params)
-        return cursor.fetchall() if cursor.description else []
+        return cursor.fetchall() if _has_rows(cursor.pgresult) else []
 
 
 async def execute_async(
@@ -163,7 +165,12 @@ async def execute_async(
     """As `execute`."""
     async with connection.cursor(row_factory=tuple_row) as cursor:
         await cursor.execute(statement, params)
-        return await cursor.fetchall() if cursor.description else []
+        return await cursor.fetchall() if _has_rows(cursor.pgresult) else []
+
+
+def _has_rows(result: PGresult | None) -> bool:
+    # cursor.description says the same, and takes 2 to 7 µs to make.
+    return result is not None and result.nfields > 0
 
 
 def _run(effect: Effect) -> Run:
@@ -178,3 +185,8 @@ def _as_subscription(value: object) -> Subscription:
     if not isinstance(value, Subscription):
         raise TypeError(f"not a subscription: {value!r}")
     return value
+
+
+def _has_rows(cursor: psycopg.Cursor[Any] | psycopg.AsyncCursor[Any]) -> bool:
+    # cursor.description would build an object for every column to tell the same.
+    return cursor.pgresult is not None and cursor.pgresult.status == ExecStatus.TUPLES_OK
