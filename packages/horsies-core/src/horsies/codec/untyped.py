@@ -93,16 +93,21 @@ class UntypedCodec:
         return shaped, [self._decode_tag(*tag) for tag in tags]
 
     def _encode(self, value: object) -> Any:
-        if type(value) in _AS_THEY_ARE:
-            return value
+        # Most of what travels is plain; it is told apart before anything is called.
+        encode = self._encode
         if isinstance(value, dict):
             encoded: dict[str, Any] = {}
-            for key, item in cast("dict[object, object]", value).items():
-                encoded[_text_key(key)] = self._encode(item)
+            for key, item in cast("dict[Any, object]", value).items():
+                if type(key) is not str or key[:2] == "__":
+                    key = _text_key(key)
+                encoded[key] = item if type(item) in _AS_THEY_ARE else encode(item)
             return encoded
         if isinstance(value, list):
-            encode = self._encode
-            return [encode(item) for item in cast("list[object]", value)]
+            return [
+                item if type(item) in _AS_THEY_ARE else encode(item) for item in cast("list[object]", value)
+            ]
+        if type(value) in _AS_THEY_ARE or (type(value) is float and math.isfinite(value)):
+            return value
         return self._encode_other(value)
 
     def _encode_other(self, value: object) -> Any:
