@@ -7,7 +7,6 @@ from typing import Any, Protocol, assert_never
 
 import psycopg
 from psycopg.pq import ExecStatus
-from psycopg.pq.abc import PGresult
 from psycopg.rows import tuple_row
 
 from horsies.db.async_pool import AsyncConnectionPool
@@ -156,7 +155,7 @@ def execute(
     """The rows of one statement; tuples, whatever row factory the connection has."""
     with connection.cursor(row_factory=tuple_row) as cursor:
         cursor.execute(statement, params)
-        return cursor.fetchall() if _has_rows(cursor.pgresult) else []
+        return cursor.fetchall() if _has_rows(cursor) else []
 
 
 async def execute_async(
@@ -165,12 +164,7 @@ async def execute_async(
     """As `execute`."""
     async with connection.cursor(row_factory=tuple_row) as cursor:
         await cursor.execute(statement, params)
-        return await cursor.fetchall() if _has_rows(cursor.pgresult) else []
-
-
-def _has_rows(result: PGresult | None) -> bool:
-    # cursor.description says the same, and takes 2 to 7 µs to make.
-    return result is not None and result.nfields > 0
+        return await cursor.fetchall() if _has_rows(cursor) else []
 
 
 def _run(effect: Effect) -> Run:
