@@ -27,6 +27,7 @@ AGAIN_FIRST_S = 0.005
 AGAIN_MAX_S = 0.100
 LAST = (1 << 30, 0, 0.0)
 """Comes after every row in the claim order (queue rank, priority, minus the seconds waited)."""
+AFTER_ALL = (1 << 31, 0, 0.0)
 
 type KindOf = Callable[[str, str], str]
 """(task name, executor value of the row) -> 'process', 'thread' or 'async'"""
@@ -59,7 +60,10 @@ class Coordinator:
         self._wake = asyncio.Event()
         self._wanted: set[Lane] = set(LANES)
         """Lanes that may have rows to claim."""
-        self._idle_for: Lane = "process"
+        self._calls = 0
+        """How often `claim_soon` was called: a call while a claim is under way may be about rows it did not see."""
+        self._idle_for: Lane | None = None
+        """The lane that gets idle executors; None offers them to both, when it is not known that both have rows."""
         self._claiming = True
         self._seq = 0
         self._again_s = AGAIN_FIRST_S
@@ -74,7 +78,10 @@ class Coordinator:
 
     def claim_soon(self) -> None:
         """There may be something to claim: a wake-up, a due time, the poll."""
+        if len(self._wanted) < len(LANES):
+            self._idle_for = None
         self._wanted.update(LANES)
+        self._calls += 1
         self._wake.set()
 
     def stop_claiming(self) -> None:
@@ -176,11 +183,12 @@ class Coordinator:
             if batch.is_empty():
                 continue
             self._writing = batch
+            calls = self._calls
             begun = time.monotonic()
             rows = await self._claims.cycle(batch)
             self._writing = Batch()
             self.read_ahead.cycle_took(time.monotonic() - begun)
-            self._take_rows(rows, batch.demand)
+            self._take_rows(rows, batch.demand, calls == self._calls)
             if not self._claiming:
                 self._wake.set()
         for timer in self._timers.values():
@@ -194,7 +202,7 @@ class Coordinator:
             )
         return batch
 
-    def _take_rows(self, rows: list[tuple[Any, ...]], places: Demand) -> None:
+    def _take_rows(self, rows: list[tuple[Any, ...]], places: Demand, saw_all: bool) -> None:
         claimed: dict[Lane, list[Flight]] = {"process": [], "shared": []}
         again = False
         due_s: float | None = None
@@ -217,23 +225,25 @@ class Coordinator:
                 again = True
             elif tag == "due":
                 due_s = seconds if due_s is None else min(due_s, seconds)
+            elif tag == "retried":
+                self.claim_soon()  # the pass that follows tells when it is due
             elif tag == "lost":
                 logger.warning("the outcome of task %s was dropped: it has another owner by now", identity)
         if not places:
             return
         for lane in LANES:
             self._place(claimed[lane], places.of(lane))
-            if len(claimed[lane]) < len(places.of(lane)):
+            if saw_all and len(claimed[lane]) < len(places.of(lane)):
                 self._wanted.discard(lane)
         self._choose_lane(heads)
         self._plan_next_look(again, due_s)
 
     def _choose_lane(self, heads: dict[Lane, tuple[int, int, float]]) -> None:
         """Idle executors go to the lane whose first row comes first; a lane that came short has none left (R-032)."""
-        if not self._wanted:
-            return
-        self._idle_for = min(self._wanted, key=lambda lane: heads.get(lane, LAST))
-        self._wake.set()
+        self._idle_for = None
+        if self._wanted:
+            self._idle_for = min(LANES, key=lambda each: heads.get(each, LAST) if each in self._wanted else AFTER_ALL)
+            self._wake.set()
 
     def _plan_next_look(self, again: bool, due_s: float | None) -> None:
         self._look_later("poll", self._poll_interval_s)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import psycopg
 from psycopg import sql as identifiers
+from psycopg.pq import ConnStatus
 
 from horsies.db.connect import OwnedAsyncConnection, connect_async
 from horsies_worker.link import CONNECT_TIMEOUT_S
@@ -26,6 +27,7 @@ class WorkerListener:
         self._on_wake = on_wake
         self._connection: OwnedAsyncConnection | None = None
         self.connected = False
+        self._heard = False
 
     async def connect(self) -> None:
         """Open the connection and listen (R-005).
@@ -66,12 +68,38 @@ class WorkerListener:
             await connection.close()
 
     async def _hear(self) -> None:
+        """Until the connection is lost. Read on libpq directly: a wake-up is in every task's way."""
         connection = self._connection
         assert connection is not None
-        while True:
-            async for message in connection.notifies(timeout=SILENCE_S, stop_after=1):
-                self._on_wake(message.channel, message.payload)
-                break
-            else:
-                async with asyncio.timeout(ANSWER_S):
-                    await connection.execute("")
+        pgconn, loop = connection.pgconn, asyncio.get_running_loop()
+        lost: asyncio.Future[None] = loop.create_future()
+
+        def read() -> None:
+            self._heard = True
+            try:
+                pgconn.consume_input()
+            except psycopg.Error as error:
+                loop.remove_reader(pgconn.socket)
+                if not lost.done():
+                    lost.set_exception(error)
+                return
+            while message := pgconn.notifies():
+                self._on_wake(message.relname.decode(), message.extra.decode())
+
+        loop.add_reader(pgconn.socket, read)
+        try:
+            read()  # what came while LISTEN was answered
+            while True:
+                self._heard = False
+                await asyncio.wait((lost,), timeout=SILENCE_S)
+                if lost.done():
+                    lost.result()
+                if not self._heard:
+                    loop.remove_reader(pgconn.socket)
+                    async with asyncio.timeout(ANSWER_S):
+                        await connection.execute("")
+                    loop.add_reader(pgconn.socket, read)
+                    read()
+        finally:
+            if pgconn.status == ConnStatus.OK:
+                loop.remove_reader(pgconn.socket)

@@ -35,12 +35,12 @@ class Demand:
 
 
 def demand(
-    pool: ExecutorPool, read_ahead: ReadAhead, concurrency: int, wanted: set[Lane], idle_for: Lane
+    pool: ExecutorPool, read_ahead: ReadAhead, concurrency: int, wanted: set[Lane], idle_for: Lane | None
 ) -> Demand:
-    """What may be claimed. `wanted`: lanes that may have rows; `idle_for`: the one that gets idle executors."""
+    """What may be claimed. `wanted`: lanes that may have rows; `idle_for`: who gets idle executors, None: both."""
     ready = [executor for executor in pool.executors if executor.ready]
-    process = [e for e in ready if e.lane == "process" or (e.lane is None and idle_for == "process")]
-    shared = [e for e in ready if e.lane == "shared" or (e.lane is None and idle_for == "shared")]
+    process = [e for e in ready if e.lane == "process" or (e.lane is None and idle_for != "shared")]
+    shared = [e for e in ready if e.lane == "shared" or (e.lane is None and idle_for != "process")]
     return Demand(
         _process_places(process, read_ahead, pool.tasks_left) if "process" in wanted else [],
         _shared_places(shared, concurrency, pool.tasks_left) if "shared" in wanted else [],
