@@ -27,7 +27,7 @@ from horsies.ops.send import Answer, Batch, insert, insert_again, insert_batch, 
 from horsies.payload_limits import oversize
 from horsies.result import Err, Ok, Result
 from horsies.retry_send import replay_of
-from horsies.send_errors import TaskSendError, TaskSendResult, enqueue_sha, format_utc
+from horsies.send_errors import TaskSendError, TaskSendResult, enqueue_sha
 from horsies.send_failures import (
     async_context,
     bad_arguments,
@@ -196,7 +196,7 @@ class Sender[T]:
         size = oversize(name, "kwargs", text, self._limits)
         if size is not None:
             return too_large(name, size, self._limits.reject_bytes, task_id)
-        sent_at = format_utc(datetime.now(UTC))
+        sent_at = datetime.now(UTC).isoformat(timespec="microseconds")
         sha = enqueue_sha(plan.sha_prefix, text, sent_at, plan.good_until, delay, plan.options)
         return _row(plan, task_id, sha, text, sent_at, delay)
 
@@ -219,7 +219,7 @@ class Sender[T]:
             texts.append(text)
         if not texts:
             return Ok([])
-        sent_at = format_utc(datetime.now(UTC))
+        sent_at = datetime.now(UTC).isoformat(timespec="microseconds")
         ids = [new_task_id() for _ in texts]
         shas = [
             enqueue_sha(plan.sha_prefix, text, sent_at, plan.good_until, delay, plan.options)

@@ -11,7 +11,7 @@ type ReplayOutcome = Literal["inserted", "same", "different", "unreadable"]
 type KeyedOutcome = Literal["inserted", "same", "different", "unreadable", "conflict"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: every send makes one, and freezing 18 fields would take 3 to 6 µs of it
 class EnqueueRow:
     """What a new task's row holds. Times travel as ISO text: psycopg takes longer for a datetime than for all else."""
 
