@@ -188,6 +188,11 @@ class Duties:
         """The worker takes nothing new from now on."""
         self.heartbeat.state = DRAINING
 
+    def close(self) -> None:
+        """Let go of the endpoints' port."""
+        if self._endpoints is not None:
+            self._endpoints.http.close()
+
     def _tell_executors(self) -> None:
         for executor in self._executors():
             executor.beat()

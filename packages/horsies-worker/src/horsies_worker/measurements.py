@@ -16,7 +16,7 @@ class Measurements:
         try:
             self._own = psutil.Process(os.getpid())
             self._own.cpu_percent()  # only from the second call on does it say something
-        except psutil.Error:
+        except (psutil.Error, OSError):
             pass
 
     def take(self, executors: Iterable[int]) -> dict[str, object]:
