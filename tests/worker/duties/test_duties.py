@@ -12,7 +12,7 @@ import pytest
 from horsies import channels
 from horsies.errors.diagnostic import ConfigurationError
 from horsies_worker.claims import ServedQueue
-from horsies_worker.duties import Duties
+from horsies_worker.duties import Duties, Surroundings
 from horsies_worker.flight import Flight
 from horsies_worker.link import Link
 from horsies_worker.options import WorkerOptions
@@ -44,7 +44,7 @@ class Worker:
     executors: list[Any] = field(default_factory=lambda: [Executor()])
 
     def duties(self, **options: Any) -> Duties:
-        return Duties(
+        around = Surroundings(
             worker_id=self.id,
             app=self.stage.app,
             options=WorkerOptions(concurrency=4, **options),
@@ -55,6 +55,7 @@ class Worker:
             executors=lambda: self.executors,
             is_listening=lambda: True,
         )
+        return Duties(around)
 
     def row(self) -> dict[str, Any]:
         (row,) = self.stage.rows.execute("select * from horsies.workers where id = %s", [self.id])

@@ -196,7 +196,7 @@ def count(stage: Stage, table: str) -> int:
 async def test_old_samples_go_the_others_stay(stage: Stage, link: Link) -> None:
     """R-115, D-035; more than a batch."""
     stage.rows.execute(
-        "insert into horsies.worker_samples select gen_random_uuid(), now() - n * interval '1 hour', '{}'"
+        "insert into horsies.worker_samples select md5(random()::text)::uuid, now() - n * interval '1 hour', '{}'"
         " from generate_series(0, 1300) n"
     )
     await cleaning(stage, link, worker_state_retention_hours=24).run()
@@ -205,7 +205,9 @@ async def test_old_samples_go_the_others_stay(stage: Stage, link: Link) -> None:
 
 async def test_samples_without_a_limit_are_kept_for_ever(stage: Stage, link: Link) -> None:
     """D-035: None."""
-    stage.rows.execute("insert into horsies.worker_samples values (gen_random_uuid(), '1999-01-01', '{}')")
+    stage.rows.execute(
+        "insert into horsies.worker_samples values (md5(random()::text)::uuid, '1999-01-01', '{}')"
+    )
     await cleaning(stage, link, worker_state_retention_hours=None).run()
     assert count(stage, "worker_samples") == 1
 
@@ -215,8 +217,8 @@ async def test_keys_that_ran_out_go(stage: Stage, link: Link) -> None:
     stage.send(idempotency_key="live")
     stage.rows.execute(
         "insert into horsies.idempotency_keys (task_name, key, task_id, request_sha, expires_at) values"
-        " ('work', 'over', gen_random_uuid(), '', now() - interval '1 s'),"
-        " ('work', 'reserved', gen_random_uuid(), '', now() + interval '1 h')"
+        " ('work', 'over', md5(random()::text)::uuid, '', now() - interval '1 s'),"
+        " ('work', 'reserved', md5(random()::text)::uuid, '', now() + interval '1 h')"
     )
     await cleaning(stage, link).run()
     left = stage.rows.execute("select key from horsies.idempotency_keys order by key")
@@ -238,12 +240,12 @@ async def test_each_batch_is_a_commit_of_its_own(stage: Stage, link: Link) -> No
     """R-115: 500 rows per commit."""
     stage.rows.execute(
         "insert into horsies.idempotency_keys (task_name, key, task_id, request_sha, expires_at)"
-        " select 'work', n::text, gen_random_uuid(), '', now() from generate_series(1, 1200) n"
+        " select 'work', n::text, md5(random()::text)::uuid, '', now() from generate_series(1, 1200) n"
     )
-    stage.rows.execute("create table public.commits (id xid8)")
+    stage.rows.execute("create table public.commits (id bigint)")
     stage.rows.execute(
         "create function public.note() returns trigger language plpgsql as"
-        " $$ begin insert into public.commits values (pg_current_xact_id()); return null; end $$"
+        " $$ begin insert into public.commits values (txid_current()); return null; end $$"
     )
     stage.rows.execute(
         "create trigger note after delete on horsies.idempotency_keys for each statement"
@@ -258,7 +260,7 @@ async def test_the_time_for_a_pass_is_limited(stage: Stage, link: Link) -> None:
     """R-115: 60 s; what is left is for the next pass."""
     stage.rows.execute(
         "insert into horsies.idempotency_keys (task_name, key, task_id, request_sha, expires_at)"
-        " select 'work', n::text, gen_random_uuid(), '', now() from generate_series(1, 1200) n"
+        " select 'work', n::text, md5(random()::text)::uuid, '', now() from generate_series(1, 1200) n"
     )
     times = iter([0.0, 1.0, 61.0, 62.0, 63.0, 64.0])
     await Cleaning(link, stage.broker.statements, RetentionConfig(), clock=lambda: next(times)).run()
@@ -267,7 +269,9 @@ async def test_the_time_for_a_pass_is_limited(stage: Stage, link: Link) -> None:
 
 async def test_while_another_worker_cleans_nothing_is_done_twice(stage: Stage, link: Link) -> None:
     """D-034."""
-    stage.rows.execute("insert into horsies.worker_samples values (gen_random_uuid(), '1999-01-01', '{}')")
+    stage.rows.execute(
+        "insert into horsies.worker_samples values (md5(random()::text)::uuid, '1999-01-01', '{}')"
+    )
     with psycopg.connect(stage.url) as other:
         other.execute("select horsies.begin_step('samples')")
         await cleaning(stage, link).run()

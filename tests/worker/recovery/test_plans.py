@@ -15,22 +15,22 @@ def crowded(stage: Stage) -> Stage:
     """30 000 waiting rows, few with a deadline; some in flight; many samples, keys and workers."""
     stage.rows.execute(
         "insert into horsies.tasks (id, task_name, queue_name, priority, sent_at, enqueued_at, good_until)"
-        " select gen_random_uuid(), 'work', 'mail', 10, now(), now(),"
+        " select md5(random()::text)::uuid, 'work', 'mail', 10, now(), now(),"
         " case when n % 1000 = 0 then now() + interval '1 day' end from generate_series(1, 30000) n"
     )
     for _ in range(3):
         stage.worker().claim(40)
     stage.rows.execute(
         "insert into horsies.workers (id, hostname, pid, version, state, heartbeat_interval_ms)"
-        " select gen_random_uuid(), 'host', 1, '0', 'running', 1000 from generate_series(1, 300)"
+        " select md5(random()::text)::uuid, 'host', 1, '0', 'running', 1000 from generate_series(1, 300)"
     )
     stage.rows.execute(
-        "insert into horsies.worker_samples select gen_random_uuid(), now() - n * interval '1 minute', '{}'"
+        "insert into horsies.worker_samples select md5(random()::text)::uuid, now() - n * interval '1 minute', '{}'"
         " from generate_series(1, 20000) n"
     )
     stage.rows.execute(
         "insert into horsies.idempotency_keys (task_name, key, task_id, request_sha, expires_at)"
-        " select 'work', n::text, gen_random_uuid(), '', case when n % 50 = 0 then now() + interval '1 day' end"
+        " select 'work', n::text, md5(random()::text)::uuid, '', case when n % 50 = 0 then now() + interval '1 day' end"
         " from generate_series(1, 20000) n"
     )
     stage.rows.execute("analyze")

@@ -4,13 +4,14 @@ import json
 import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Protocol
 
 from horsies import channels
 from horsies.app import Horsies
 from horsies.db import arrays
-from horsies.retry import RetryPolicy
+from horsies.sql import Statements
 from horsies_worker.claims import ServedQueue
 from horsies_worker.endpoints import Readiness, WorkerEndpoints
 from horsies_worker.executor_process import ExecutorProcess
@@ -41,8 +42,50 @@ class Duty(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What the duties know of their worker.
+
+    Attributes:
+        worker_id: This worker.
+        app: What it serves.
+        options: How.
+        queues: The queues it claims from.
+        cycle_link: The connection of the cycle; only its last answer is looked at.
+        link: The connection for the duties.
+        flights: What the worker answers for.
+        executors: Its executor processes.
+        is_listening: Whether the listening connection is up.
+    """
+
+    worker_id: str
+    app: Horsies
+    options: WorkerOptions
+    queues: Sequence[ServedQueue]
+    cycle_link: Link
+    link: Link
+    flights: Callable[[], Sequence[Flight]]
+    executors: Callable[[], Sequence[ExecutorProcess]]
+    is_listening: Callable[[], bool]
+
+    @property
+    def statements(self) -> Statements:
+        """Where statements are looked up."""
+        return self.app.get_broker().statements
+
+    @property
+    def heartbeat_interval_ms(self) -> int:
+        """Milliseconds between two beats."""
+        return self.app.config.recovery.heartbeat_interval_ms
+
+    def tell_executors(self) -> None:
+        """The coordinator lives (R-091)."""
+        for executor in self.executors():
+            executor.beat()
+
+
 class Duties:
-    """All duties of one worker.
+    """All duties of one worker; making them opens and starts nothing.
 
     Attributes:
         heartbeat: Its callbacks `on_lost` and `on_cancel` are the worker's to set.
@@ -50,95 +93,29 @@ class Duties:
         metrics: Counters; None without `--http-port`, as nobody would read them.
     """
 
-    def __init__(
-        self,
-        *,
-        worker_id: str,
-        app: Horsies,
-        options: WorkerOptions,
-        queues: Sequence[ServedQueue],
-        cycle_link: Link,
-        link: Link,
-        flights: Callable[[], Sequence[Flight]],
-        executors: Callable[[], Sequence[ExecutorProcess]],
-        is_listening: Callable[[], bool],
-    ) -> None:
-        """Make them; nothing is opened or started.
-
-        Args:
-            worker_id: This worker.
-            app: What it serves.
-            options: How.
-            queues: The queues it claims from.
-            cycle_link: The connection of the cycle; only its last answer is looked at.
-            link: The connection for everything here.
-            flights: What the worker answers for.
-            executors: Its executor processes.
-            is_listening: Whether the listening connection is up.
-        """
-        broker, config = app.get_broker(), app.config
-        statements, recovery = broker.statements, config.recovery
-        self._worker_id = worker_id
-        self._link = link
-        self._statements = statements
-        self._queues = queues
-        self._interval_ms = recovery.heartbeat_interval_ms
-        self._executors = executors
-        self._flights = flights
-        partitions = Partitions(link, statements, config.retention)
-        self._report = StateReport(
-            config,
-            options,
-            queues,
-            running=lambda: len(flights()),
-            executor_pids=lambda: [executor.pid for executor in executors()],
-            upkeep=partitions.health,
-        )
-        self._registration = {
-            "id": worker_id,
+    def __init__(self, around: Surroundings) -> None:
+        self._around = around
+        partitions = Partitions(around.link, around.statements, around.app.config.retention)
+        report = _report(around, partitions)
+        self._registration: dict[str, object] = {
+            "id": around.worker_id,
             "hostname": socket.gethostname(),
             "pid": os.getpid(),
             "version": version("horsies-worker"),
-            "heartbeat_interval_ms": self._interval_ms,
-            "snapshot": json.dumps(self._report.snapshot()),
+            "heartbeat_interval_ms": around.heartbeat_interval_ms,
+            "snapshot": json.dumps(report.snapshot()),
         }
-        self.heartbeat = Heartbeat(
-            worker_id,
-            link,
-            statements,
-            self._interval_ms / 1000,
-            self._report.snapshot,
-            sample_interval_s=recovery.worker_state_snapshot_interval_ms / 1000,
-            flights=flights,
-            tell_executors=self._tell_executors,
-            measures=self._report,
-            registration=self._registration,
-        )
-        runner = LinkRunner(link, statements)
-        self.reaper = Reaper(
-            [
-                *recovery_steps(recovery, config.effective_claim_lease_ms, runner, _policies(app)),
-                partitions.step(),
-                Cleaning(link, statements, config.retention).step(),
-            ],
-            check_interval_s=recovery.check_interval_ms / 1000,
-            heartbeat_interval_s=self._interval_ms / 1000,
-        )
+        self.heartbeat = _heartbeat(around, report, self._registration)
+        self.reaper = _reaper(around, partitions)
         self.heartbeat.on_outage = self.reaper.note_outage
-        self._ping_channel = channels.ping(statements.schema)
-        self._pings = PingAnswerer(worker_id, link, statements)
+        self._ping_channel = channels.ping(around.statements.schema)
+        self._pings = PingAnswerer(around.worker_id, around.link, around.statements)
         self.metrics: WorkerMetrics | None = None
         self._endpoints: WorkerEndpoints | None = None
+        options = around.options
         if options.http_port is not None:
-            self.metrics = WorkerMetrics(app.tasks, lambda: _slots(options, flights()))
-            readiness = Readiness(
-                processes=options.processes,
-                executors=executors,
-                is_listening=is_listening,
-                is_draining=lambda: self.heartbeat.state == DRAINING,
-                links=(cycle_link, link),
-                statements=statements,
-            )
+            self.metrics = WorkerMetrics(around.app.tasks, lambda: _slots(options, around.flights()))
+            readiness = _readiness(around, lambda: self.heartbeat.state == DRAINING)
             self._endpoints = WorkerEndpoints(options.http_host, options.http_port, readiness, self.metrics)
 
     @property
@@ -168,14 +145,15 @@ class Duties:
         Raises:
             psycopg.Error: it does not answer.
         """
-        await self._link.execute(self._statements["register_worker"], self._registration)
-        queues = {
-            "names": arrays.texts(queue.name for queue in self._queues),
-            "priorities": arrays.plain(queue.rank for queue in self._queues),
-            "caps": arrays.plain("NULL" if queue.cap is None else queue.cap for queue in self._queues),
-            "worker": self._worker_id,
+        link, statements, queues = self._around.link, self._around.statements, self._around.queues
+        await link.execute(statements["register_worker"], self._registration)
+        reported = {
+            "names": arrays.texts(queue.name for queue in queues),
+            "priorities": arrays.plain(queue.rank for queue in queues),
+            "caps": arrays.plain("NULL" if queue.cap is None else queue.cap for queue in queues),
+            "worker": self._around.worker_id,
         }
-        await self._link.execute(self._statements["report_queues"], queues)
+        await link.execute(statements["report_queues"], reported)
 
     def loops(self) -> list[Duty]:
         """What to run side by side; none of them ends by itself."""
@@ -193,17 +171,55 @@ class Duties:
         if self._endpoints is not None:
             self._endpoints.http.close()
 
-    def _tell_executors(self) -> None:
-        for executor in self._executors():
-            executor.beat()
+
+def _report(around: Surroundings, partitions: Partitions) -> StateReport:
+    return StateReport(
+        around.app.config,
+        around.options,
+        around.queues,
+        running=lambda: len(around.flights()),
+        executor_pids=lambda: [executor.pid for executor in around.executors()],
+        upkeep=partitions.health,
+    )
 
 
-def _policies(app: Horsies) -> Callable[[str], RetryPolicy | None]:
-    def registered(task_name: str) -> RetryPolicy | None:
-        task = app.tasks.get(task_name)
-        return None if task is None else task.definition.retry_policy
+def _heartbeat(around: Surroundings, report: StateReport, registration: Mapping[str, object]) -> Heartbeat:
+    return Heartbeat(
+        around.worker_id,
+        around.link,
+        around.statements,
+        around.heartbeat_interval_ms / 1000,
+        report.snapshot,
+        sample_interval_s=around.app.config.recovery.worker_state_snapshot_interval_ms / 1000,
+        flights=around.flights,
+        tell_executors=around.tell_executors,
+        measures=report,
+        registration=registration,
+    )
 
-    return registered
+
+def _reaper(around: Surroundings, partitions: Partitions) -> Reaper:
+    config, link, statements = around.app.config, around.link, around.statements
+    runner = LinkRunner(link, statements)
+    recovery = recovery_steps(
+        config.recovery, config.effective_claim_lease_ms, runner, around.app.registered_policy
+    )
+    return Reaper(
+        [*recovery, partitions.step(), Cleaning(link, statements, config.retention).step()],
+        check_interval_s=config.recovery.check_interval_ms / 1000,
+        heartbeat_interval_s=around.heartbeat_interval_ms / 1000,
+    )
+
+
+def _readiness(around: Surroundings, is_draining: Callable[[], bool]) -> Readiness:
+    return Readiness(
+        processes=around.options.processes,
+        executors=around.executors,
+        is_listening=around.is_listening,
+        is_draining=is_draining,
+        links=(around.cycle_link, around.link),
+        statements=around.statements,
+    )
 
 
 def _slots(options: WorkerOptions, flights: Sequence[Flight]) -> Mapping[str, int]:
