@@ -144,7 +144,7 @@ async def cancel_task(
     try:
         done = await broker.run_async(_cancel_op(broker, task_id, include_running, wait_ms, by))
     except DATABASE_FAILURES as error:
-        return Err(_failure(f"task {task_id} could not be cancelled", error, task_id))
+        return Err(action_failure(f"task {task_id} could not be cancelled", error, task_id))
     return _judge_cancel(task_id, done)
 
 
@@ -162,7 +162,7 @@ def cancel_task_sync(
     try:
         done = broker.run(_cancel_op(broker, task_id, include_running, wait_ms, by))
     except DATABASE_FAILURES as error:
-        return Err(_failure(f"task {task_id} could not be cancelled", error, task_id))
+        return Err(action_failure(f"task {task_id} could not be cancelled", error, task_id))
     return _judge_cancel(task_id, done)
 
 
@@ -270,7 +270,7 @@ def _cancel_op(
         broker.schema,
         task_id,
         include_running=include_running,
-        by=_storable(by),
+        by=storable(by),
         wait_s=wait_ms / 1000,
         now=broker.now,
     )
@@ -280,9 +280,9 @@ def _queue_op(
     broker: Database, name: str, by: str | None, *, paused: bool, configured: CustomQueueConfig | None
 ) -> Op[QueueChange]:
     if not paused:
-        return control.resume_queue(name, _storable(by), broker.now)
+        return control.resume_queue(name, storable(by), broker.now)
     facts = None if configured is None else (configured.priority, configured.max_concurrency)
-    return control.pause_queue(name, _storable(by), facts, broker.now)
+    return control.pause_queue(name, storable(by), facts, broker.now)
 
 
 def _judge_cancel(task_id: str, done: Cancelled) -> TaskActionResult[TaskCancelled]:
@@ -321,7 +321,7 @@ def _broker_of(app: DatabaseSource | None, task_id: str) -> Database | TaskActio
     try:
         return app.get_broker()
     except DATABASE_FAILURES as error:
-        return _failure(f"task {task_id} could not be cancelled", error, task_id)
+        return action_failure(f"task {task_id} could not be cancelled", error, task_id)
 
 
 def _no_task(task_id: object) -> TaskActionError:
@@ -342,7 +342,8 @@ def _no_queue(name: object) -> TaskActionError:
     return TaskActionError(TaskActionErrorCode.QUEUE_NOT_FOUND, message)
 
 
-def _failure(what: str, error: BaseException, task_id: str | None = None) -> TaskActionError:
+def action_failure(what: str, error: BaseException, task_id: str | None = None) -> TaskActionError:
+    """The database refused an action, or could not be reached."""
     incompatible = isinstance(error, SchemaError)
     return TaskActionError(
         TaskActionErrorCode.SCHEMA_INCOMPATIBLE if incompatible else TaskActionErrorCode.DB_OPERATION_FAILED,
@@ -353,15 +354,15 @@ def _failure(what: str, error: BaseException, task_id: str | None = None) -> Tas
 
 
 def _queue_failure(name: str, error: BaseException, *, paused: bool) -> TaskActionError:
-    return _failure(f"queue {name!r} could not be {'paused' if paused else 'resumed'}", error)
+    return action_failure(f"queue {name!r} could not be {'paused' if paused else 'resumed'}", error)
 
 
 def _can_be_queue(name: object) -> bool:
     """Whether a column can hold the name at all."""
-    return isinstance(name, str) and _storable(name) == name
+    return isinstance(name, str) and storable(name) == name
 
 
-def _storable(text: str | None) -> str | None:
+def storable(text: str | None) -> str | None:
     """Text as a column can hold it; no text at all if it is empty (M-006)."""
     if not text:
         return None

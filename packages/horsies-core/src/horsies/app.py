@@ -8,8 +8,9 @@ from types import ModuleType
 from typing import Any, Protocol, Unpack, cast, overload
 
 from horsies.app_actions import AppActions
-from horsies.app_checks import run_checks
+from horsies.app_checks import ProcessRole, run_checks
 from horsies.app_health import AppHealth
+from horsies.app_schedules import AppSchedules
 from horsies.broker import Broker
 from horsies.broker_errors import BrokerResult
 from horsies.config.app import AppConfig
@@ -50,7 +51,7 @@ class TaskDecorator(Protocol):
     ) -> SyncTaskFunction[P, T]: ...
 
 
-class Horsies(AppActions, AppHealth, WorkflowMethods):
+class Horsies(AppActions, AppHealth, AppSchedules, WorkflowMethods):
     """An application: configuration, tasks, and the way to the database.
 
         app = Horsies(AppConfig(broker=PostgresConfig(database_url="postgresql://app:secret@db/jobs")))
@@ -59,6 +60,7 @@ class Horsies(AppActions, AppHealth, WorkflowMethods):
 
     Attributes:
         config: The configuration.
+        role: What this process does with the app; workers and schedulers set it before they check the app.
     """
 
     def __init__(self, config: AppConfig, *, run_schema_migrations: bool = True) -> None:
@@ -76,6 +78,7 @@ class Horsies(AppActions, AppHealth, WorkflowMethods):
             )
         super().__init__()
         self.config = config
+        self.role: ProcessRole = "producer"
         self._may_migrate = run_schema_migrations
         self._tasks: Registry[TaskFunction[..., Any]] = Registry()
         self._modules: list[str] | None = None
@@ -250,6 +253,10 @@ class Horsies(AppActions, AppHealth, WorkflowMethods):
         """
         return self._broker or self._make_broker()
 
+    def schedule_database(self) -> Broker:
+        """The broker, for the calls about schedules."""
+        return self.get_broker()
+
     def _make_broker(self) -> Broker:
         with self._lock:
             if self._broker is None:
@@ -326,7 +333,7 @@ class Horsies(AppActions, AppHealth, WorkflowMethods):
     # -- checking
 
     def check(self, *, live: bool = False) -> list[HorsiesError]:
-        """Look for mistakes: configuration, task modules, workflows, error codes; nothing is sent meanwhile.
+        """Look for mistakes: configuration, task modules, workflows, error codes, schedules; nothing is sent meanwhile.
 
         Args:
             live: Also connect to the database.

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from horsies.broker import Broker
 from horsies.config.app import AppConfig
@@ -13,10 +13,14 @@ from horsies.exception_mapper import reserved_codes, validate_error_code, valida
 from horsies.live_check import check_live
 from horsies.locate import check_task_modules
 from horsies.retry import RetryPolicy
+from horsies.scheduled_send import check_schedules
 from horsies.suppression import suppress_sends
 from horsies.task import TaskFunction
 from horsies.workflow.builders import BuilderRegistry
 from horsies.workflow.checks import check_builders, check_definitions, check_undecorated
+
+type ProcessRole = Literal["producer", "worker", "scheduler"]
+"""What a process does with its app."""
 
 
 class CheckedApp(Protocol):
@@ -25,6 +29,11 @@ class CheckedApp(Protocol):
     @property
     def config(self) -> AppConfig:
         """Its configuration."""
+        ...
+
+    @property
+    def role(self) -> ProcessRole:
+        """What this process does with it."""
         ...
 
     @property
@@ -169,6 +178,11 @@ def _task_error(task: TaskFunction[..., Any], problem: str, code: ErrorCode, hel
     )
 
 
+def _check_schedules(app: CheckedApp) -> list[HorsiesError]:
+    # A worker runs what comes; a schedule that cannot be fired is no reason for it to stop.
+    return [] if app.role == "worker" else check_schedules(app)
+
+
 def _check_database(app: CheckedApp) -> list[HorsiesError]:
     try:
         broker = app.get_broker()
@@ -184,8 +198,9 @@ PHASES: tuple[Phase, ...] = (
     check_builders,
     _check_undecorated,
     _check_error_codes,
+    _check_schedules,
 )
-"""Those that need no database (CF-44: 1, 2, 3 to 3.3, 3.5)."""
+"""Those that need no database (CF-44: 1, 2, 3 to 3.3, 3.5, 3.6)."""
 
 LIVE_PHASES: tuple[Phase, ...] = (_check_database,)
 """Those that do (CF-44: 4)."""

@@ -21,10 +21,11 @@ from horsies.db.effects import Op
 from horsies.db.listener import Listener
 from horsies.db.pool import ConnectionPool, PoolSettings
 from horsies.embedded import resolve_database_url
+from horsies.schedule_actions import ScheduleCalls
 from horsies.sql import Statements
 
 
-class Broker(BrokerHealth):
+class Broker(BrokerHealth, ScheduleCalls):
     """Runs operations on the configured database, after making sure once that its schema can be used."""
 
     def __init__(self, config: PostgresConfig, *, run_schema_migrations: bool = True) -> None:
@@ -93,6 +94,10 @@ class Broker(BrokerHealth):
     async def resume_queue_async(self, name: str, by: str | None = None) -> TaskActionResult[QueueState]:
         """As `horsies.monitoring.resume_queue`."""
         return await actions.resume_queue(self, name, by)
+
+    def schedule_database(self) -> "Broker":
+        """The broker itself, for the calls about schedules."""
+        return self
 
     # -- names
 

@@ -198,7 +198,7 @@ class Sender[T]:
             return too_large(name, size, self._limits.reject_bytes, task_id)
         sent_at = datetime.now(UTC).isoformat(timespec="microseconds")
         sha = enqueue_sha(plan.sha_prefix, text, sent_at, plan.good_until, delay, plan.options)
-        return _row(plan, task_id, sha, text, sent_at, delay)
+        return new_row(plan, task_id, sha, text, sent_at, delay)
 
     def _prepare_batch(
         self, plan: SendPlan, items: object, delay: int | None, *, is_async: bool
@@ -225,7 +225,7 @@ class Sender[T]:
             enqueue_sha(plan.sha_prefix, text, sent_at, plan.good_until, delay, plan.options)
             for text in texts
         ]
-        return Batch(_row(plan, ids[0], shas[0], texts[0], sent_at, delay), ids, shas, texts)
+        return Batch(new_row(plan, ids[0], shas[0], texts[0], sent_at, delay), ids, shas, texts)
 
     def _encode_item(self, name: str, index: int, item: object) -> str | TaskSendError | None:
         if not isinstance(item, Mapping):
@@ -315,9 +315,10 @@ class Sender[T]:
         return Ok([TaskHandle(task_id, self._host, ok_type=self._ok_type) for task_id in ids])
 
 
-def _row(
+def new_row(
     plan: SendPlan, task_id: str, sha: str, text: str | None, sent_at: str, delay: int | None
 ) -> EnqueueRow:
+    """The row of one send."""
     return EnqueueRow(
         id=task_id,
         task_name=plan.task_name,

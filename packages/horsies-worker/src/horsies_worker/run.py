@@ -71,6 +71,7 @@ def run_worker(
 
 def start(app: Horsies, locator: str, options: WorkerOptions, loglevel: str, log_format: str) -> int:
     """Check, import, announce, work; the exit code. Logging is configured by the caller."""
+    app.role = "worker"
     errors = app.check(live=False)
     if errors:
         sys.stderr.write("\n".join(error.format_rust_style() for error in errors) + "\n")

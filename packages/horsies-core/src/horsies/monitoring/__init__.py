@@ -30,6 +30,13 @@ from horsies.rerun import (
     rerun_task,
     rerun_task_sync,
 )
+from horsies.schedule_actions import (
+    ScheduleState,
+    pause_schedule,
+    pause_schedule_sync,
+    resume_schedule,
+    resume_schedule_sync,
+)
 
 __all__ = [
     "NotEligibleReason",
@@ -46,6 +53,7 @@ __all__ = [
     "RerunSourceAbsent",
     "RerunSourceLive",
     "RerunTask",
+    "ScheduleState",
     "TaskActionError",
     "TaskActionErrorCode",
     "TaskActionResult",
@@ -54,8 +62,12 @@ __all__ = [
     "cancel_task_sync",
     "pause_queue",
     "pause_queue_sync",
+    "pause_schedule",
+    "pause_schedule_sync",
     "rerun_task",
     "rerun_task_sync",
     "resume_queue",
     "resume_queue_sync",
+    "resume_schedule",
+    "resume_schedule_sync",
 ]
