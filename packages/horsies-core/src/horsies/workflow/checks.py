@@ -105,7 +105,7 @@ class _Children:
         self._path: list[tuple[DefinitionClass, str | None]] = []
 
     def build(
-        self, definition: DefinitionClass, kwargs: Mapping[str, Any], text: str | None = None
+        self, definition: DefinitionClass, kwargs: Mapping[str, Any], text: str | None = None, depth: int = 0
     ) -> Iterator[HorsiesError]:
         """The errors of one workflow and of its children.
 
@@ -113,18 +113,12 @@ class _Children:
             definition: Its class.
             kwargs: Arguments for `build_with`.
             text: The same as JSON text.
+            depth: How many workflows it is inside of.
         """
         mark = definition, text
         if mark in self._path:
-            path = [label_of(item) for item, _ in self._path[self._path.index(mark) :]]
-            yield WorkflowValidationError(
-                f"definitions contain each other without end: {' -> '.join([*path, path[0]])}",
-                code=ErrorCode.WORKFLOW_CYCLE_DETECTED,
-                location=facts_of(definition).location,
-                help_text="take one of these child nodes out, or let build_with leave it out in the end",
-            )
-            return
-        if mark in self._done or len(self._path) > MAX_DEPTH:
+            yield _endless([item for item, _ in self._path[self._path.index(mark) :]])
+        if mark in self._done or depth > MAX_DEPTH:
             return
         self._done.add(mark)
         self._path.append(mark)
@@ -135,15 +129,25 @@ class _Children:
         elif error is not None:
             yield _raised(definition, error)
         elif spec is not None:
-            yield from self.of(spec)
+            yield from self.of(spec, depth)
         self._path.pop()
 
-    def of(self, spec: WorkflowSpec[Any]) -> Iterator[HorsiesError]:
+    def of(self, spec: WorkflowSpec[Any], depth: int = 0) -> Iterator[HorsiesError]:
         """The errors of a spec's children, as far as their parameters are known before the workflow runs."""
         for node in spec.tasks:
             if isinstance(node, SubWorkflowNode) and not node.args_from:
                 arguments = decode_arguments(node.signature, node.kwargs_json)
-                yield from self.build(node.workflow_def, arguments, node.kwargs_json)
+                yield from self.build(node.workflow_def, arguments, node.kwargs_json, depth + 1)
+
+
+def _endless(circle: Sequence[DefinitionClass]) -> HorsiesError:
+    path = " -> ".join(label_of(definition) for definition in (*circle, circle[0]))
+    return WorkflowValidationError(
+        f"definitions contain each other without end: {path}",
+        code=ErrorCode.WORKFLOW_CYCLE_DETECTED,
+        location=facts_of(circle[0]).location,
+        help_text="take one of these child nodes out, or let build_with leave it out in the end",
+    )
 
 
 def _concerns(app: CheckedHost, definition: DefinitionClass, modules: Iterable[ModuleType]) -> bool:

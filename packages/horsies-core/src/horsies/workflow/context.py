@@ -127,19 +127,19 @@ class WorkflowContext:
         """Whether the context holds the summary of a node's child workflow."""
         return node.node_id in self._summaries
 
-    def model_dump_json(self) -> Never:
+    def model_dump(self, *args: object, **options: object) -> Never:
         """Refused: a context is made for one node and does not travel.
 
         Raises:
             NotImplementedError: Always.
         """
-        raise NotImplementedError(
-            "a WorkflowContext cannot be written as JSON; take the results out of it with result_for(node)"
-        )
+        _refuse_json(self)
+
+    model_dump_json = model_dump
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        write = core_schema.plain_serializer_function_ser_schema(cls.model_dump_json, when_used="json")
+        write = core_schema.plain_serializer_function_ser_schema(_refuse_json, when_used="json")
         return core_schema.is_instance_schema(cls, serialization=write)
 
     def __repr__(self) -> str:
@@ -169,4 +169,10 @@ def _refuse(what: str, node_id: str, held: Mapping[str, object]) -> Never:
     raise KeyError(
         f"no {what} of node {node_id!r} in this context, which holds: {known}; "
         "list the node in workflow_ctx_from"
+    )
+
+
+def _refuse_json(context: WorkflowContext) -> Never:
+    raise NotImplementedError(
+        "a WorkflowContext cannot be written as JSON; take the results out of it with result_for(node)"
     )

@@ -153,6 +153,10 @@ class Node[T](ABC):
 
     def name_by_attribute(self, attribute: str) -> None:
         """Mark the node as class attribute of a definition; the attribute's name is its id if it has none."""
+        if self.is_frozen:  # out of a spec, and named there
+            return
+        if self.is_frozen:  # out of a spec, and named there
+            return
         self._in_class = True
         if self._node_id is None:
             self.node_id = attribute

@@ -44,8 +44,9 @@ class Draft:
         self.policy = policy
         self.definition_key = definition_key
         self.definition = definition
-        self.ids = tuple(self._id_of(index, node) for index, node in enumerate(self.nodes))
         self._places = {id(node): index for index, node in reversed([*enumerate(self.nodes)])}
+        # A node listed twice has one id, so that it is found to be used twice.
+        self.ids = tuple(self._id_of(self._places[id(node)], node) for node in self.nodes)
         self._dependencies = tuple(_distinct(node.waits_for) for node in self.nodes)
         self._signatures: dict[int, CallSignature] = {}
 

@@ -7,7 +7,7 @@ from horsies.codec.problems import type_name
 from horsies.errors.catalogue import ErrorCode
 from horsies.errors.diagnostic import HorsiesError
 from horsies.workflow.node import Node
-from horsies.workflow.nodes import CallNode
+from horsies.workflow.nodes import CallNode, SubWorkflowNode
 from horsies.workflow.type_fit import UNKNOWN, fits, result_type
 from horsies.workflow.validate.draft import Draft
 
@@ -20,8 +20,10 @@ def unknown(draft: Draft) -> Iterator[HorsiesError]:
         signature = draft.signature(index)
         if signature.takes_anything:
             continue
+        taken = _BUILD_WITH_OWN if isinstance(node, SubWorkflowNode) else ()  # HRS-023 is their error
+        taken = _BUILD_WITH_OWN if isinstance(node, SubWorkflowNode) else ()  # HRS-023 is their error
         for name in dict.fromkeys((*node.kwargs, *node.args_from)):
-            if name in signature.parameters or (name in _BUILD_WITH_OWN and not node.injects_context):
+            if name in signature.parameters or name in taken:
                 continue
             yield draft.error(
                 ErrorCode.WORKFLOW_INVALID_KWARG_KEY,
