@@ -1,7 +1,7 @@
 """A worker as the database sees it: claims and finishes with the worker's own statement, but runs nothing."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -40,6 +40,7 @@ class Claim:
     timeout_ms: int | None
     retry_count: int
     max_retries: int | None
+    workflow_id: str | None = None
 
 
 @dataclass(slots=True)
@@ -50,6 +51,7 @@ class Answer:
     expired: list[Claim] = field(default_factory=list[Claim])
     retried: list[str] = field(default_factory=list[str])
     lost: list[str] = field(default_factory=list[str])
+    busy: list[str] = field(default_factory=list[str])
     due_s: float | None = None
     again: bool = False
 
@@ -106,21 +108,14 @@ class CycleDriver:
         now: datetime | None = None,
     ) -> Answer:
         """This one ended otherwise; with `retry_s` it is to run again."""
-        end = {
-            "id": claim.id,
-            "generation": claim.generation,
-            "status": status,
-            "result": json.dumps({"__h_task_result__": True, "ok": None, "err": {"error_code": error_code}}),
+        end = _end(claim, status, failed(error_code)) | {
             "error_code": error_code,
             "message": "it broke",
             "outcome": "FAILED",
             "retry_s": retry_s,
             "max_retries": max_retries,
-            "run_us": 1000,
-            "pid": 11,
-            "name": "executor-1",
         }
-        return self.cycle(ends=json.dumps([end]), now=now)
+        return self.cycle(ended=[end], now=now)
 
     def hand_back(self, *claims: Claim, now: datetime | None = None) -> Answer:
         """These did not begin."""
@@ -140,19 +135,28 @@ class CycleDriver:
         *,
         completed: tuple[Claim, ...] = (),
         result: str = OK,
-        ends: str | None = None,
+        ended: Sequence[Mapping[str, object]] = (),
         back: tuple[Claim, ...] = (),
         places: int = 0,
         now: datetime | None = None,
     ) -> Answer:
-        """One round trip."""
+        """One round trip; what belongs to a workflow goes its own way."""
+        node_ends = [_end(claim, "COMPLETED", result) for claim in completed if claim.workflow_id]
+        node_ends += [dict(end) for end in ended if end["workflow_id"]]
+        node_backs = [_fence(claim) for claim in back if claim.workflow_id]
+        ends = [end for end in ended if not end["workflow_id"]]
+        completed = tuple(claim for claim in completed if not claim.workflow_id)
+        back = tuple(claim for claim in back if not claim.workflow_id)
         params = self._constant | {
+            "workflows": arrays.plain({end["workflow_id"] for end in node_ends + node_backs}),
+            "node_ends": json.dumps(node_ends) if node_ends else None,
+            "node_backs": json.dumps(node_backs) if node_backs else None,
             "ids": arrays.plain(claim.id for claim in completed),
             "generations": arrays.plain(claim.generation for claim in completed),
             "results": arrays.texts(result for _ in completed),
             "run_us": arrays.plain(1000 for _ in completed),
             "ran_at": arrays.plain(1 for _ in completed),
-            "ends": ends,
+            "ends": json.dumps(ends) if ends else None,
             "back_ids": arrays.plain(claim.id for claim in back),
             "back_generations": arrays.plain(claim.generation for claim in back),
             "lanes": "{any}" if places else "{}",
@@ -165,18 +169,39 @@ class CycleDriver:
             return _answer(cursor.fetchall())
 
 
+def failed(error_code: str) -> str:
+    """The stored result of a task that failed."""
+    return json.dumps({"__h_task_result__": True, "ok": None, "err": {"error_code": error_code}})
+
+
+def _fence(claim: Claim) -> dict[str, object]:
+    return {"id": claim.id, "generation": claim.generation, "workflow_id": claim.workflow_id}
+
+
+def _end(claim: Claim, status: str, result: str) -> dict[str, object]:
+    return _fence(claim) | {
+        "status": status,
+        "result": result,
+        "run_us": 1000,
+        "pid": 11,
+        "name": "executor-1",
+    }
+
+
 def _answer(rows: list[tuple[Any, ...]]) -> Answer:
     answer = Answer()
-    for tag, *columns, seconds in rows:
+    for tag, *columns, seconds, workflow_id in rows:
         match tag:
             case "claimed":
-                answer.claimed.append(Claim(*columns))
+                answer.claimed.append(Claim(*[*columns, workflow_id]))
             case "expired":
-                answer.expired.append(Claim(*columns))
+                answer.expired.append(Claim(*[*columns, workflow_id]))
             case "retried":
                 answer.retried.append(columns[0])
             case "lost":
                 answer.lost.append(columns[0])
+            case "busy":
+                answer.busy.append(columns[0])
             case "due":
                 answer.due_s = seconds if answer.due_s is None else min(answer.due_s, seconds)
             case "again":

@@ -23,6 +23,25 @@ class Batch:
         """Those whose end or return it writes."""
         return [outcome.flight for outcome in (*self.completed, *self.ended)] + self.back
 
+    def add(self, other: "Batch") -> None:
+        """Write what `other` writes as well."""
+        self.completed += other.completed
+        self.ended += other.ended
+        self.back += other.back
+
+    def split(self) -> tuple["Batch", "Batch"]:
+        """What belongs to no workflow, and what belongs to one."""
+        if not any(flight.workflow_id for flight in self.flights()):
+            return self, Batch()
+        plain, nodes = Batch(demand=self.demand), Batch()
+        for outcome in self.completed:
+            (nodes if outcome.flight.workflow_id else plain).completed.append(outcome)
+        for outcome in self.ended:
+            (nodes if outcome.flight.workflow_id else plain).ended.append(outcome)
+        for flight in self.back:
+            (nodes if flight.workflow_id else plain).back.append(flight)
+        return plain, nodes
+
     def parts(self) -> list["Batch"]:
         """The same as batches of one end each, and the rest in a last one."""
         singles = [Batch(completed=[outcome]) for outcome in self.completed]

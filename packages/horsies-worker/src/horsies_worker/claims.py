@@ -22,6 +22,7 @@ from horsies_worker.executor_pool import ExecutorPool
 from horsies_worker.failures import unstorable
 from horsies_worker.flight import Flight
 from horsies_worker.link import Link
+from horsies_worker.node_ends import NO_NODES, node_params
 from horsies_worker.places import LANES, Lane
 
 logger = logging.getLogger("horsies.worker")
@@ -78,6 +79,7 @@ class Claims:
         statements: Statements,
         resilience: WorkerResilienceConfig,
         policy_of: PolicyOf,
+        waiting_link: Link,
     ) -> None:
         self._settings = settings
         self._constant = settings.params()
@@ -85,6 +87,7 @@ class Claims:
         self._statements = statements
         self._resilience = resilience
         self._policy_of = policy_of
+        self._waiting_link = waiting_link
         self._identity_params: tuple[list[int], dict[str, object]] = ([], {})
 
     def attach(self, pool: ExecutorPool, known: Callable[[], list[Flight]]) -> None:
@@ -121,6 +124,15 @@ class Claims:
             rows += await self._part(part)
         return rows
 
+    async def finish_busy(self, nodes: Batch) -> list[Row]:
+        """Write ends of workflow tasks by the statement that waits for their trees, on the other connection (W-41).
+
+        Raises:
+            psycopg.Error: it was not written.
+        """
+        params = {"worker": self._settings.worker_id, "now": None, **self._node_params(nodes)}
+        return await self._waiting_link.execute(self._statements["finish_busy"], params)
+
     async def _part(self, part: Batch) -> list[Row]:
         try:
             return await self._answered(part)
@@ -149,8 +161,19 @@ class Claims:
                 await self._come_back(error, attempt)
 
     def _params(self, batch: Batch) -> dict[str, object]:
+        plain, nodes = batch.split()
+        params = self._plain_params(plain)
+        params.update(NO_NODES if nodes.is_empty() else self._node_params(nodes))
+        if nodes.flights():
+            params["freed"] = arrays.texts(self._freed(batch))
+        return params
+
+    def _node_params(self, nodes: Batch) -> Mapping[str, object]:
+        return node_params(nodes, self._policy_of, self._pool.identities())
+
+    def _plain_params(self, batch: Batch) -> dict[str, object]:
         places = batch.demand
-        lanes = [lane for lane in LANES if lane in places.lanes]
+        lanes: list[Lane] = [lane for lane in LANES if lane in places.lanes]
         ends = ended_json(batch.ended, self._policy_of, self._pool.identities())
         return {
             **self._constant,

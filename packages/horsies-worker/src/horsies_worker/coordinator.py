@@ -12,6 +12,7 @@ from typing import Any
 
 from horsies_worker import failures
 from horsies_worker.batch import Batch
+from horsies_worker.busy_trees import NEXT_CYCLE_S, BusyTrees
 from horsies_worker.claims import Claims
 from horsies_worker.executor_pool import ExecutorPool
 from horsies_worker.executor_process import ExecutorProcess
@@ -68,6 +69,7 @@ class Coordinator:
         self._seq = 0
         self._again_s = AGAIN_FIRST_S
         self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._busy = BusyTrees(self._finish_busy, self._put_back)
 
     def attach(self, pool: ExecutorPool) -> None:
         """The pool whose events come here."""
@@ -112,17 +114,19 @@ class Coordinator:
     def flights(self) -> list[Flight]:
         """Everything this worker answers for at the moment."""
         in_executors = [flight for executor in self._pool.executors for flight in executor.flights.values()]
-        return in_executors + self._waiting.flights() + self._writing.flights()
+        return in_executors + self._waiting.flights() + self._writing.flights() + self._busy.flights()
 
     # -- ExecutorEvents
 
     def results_came(self, executor: ExecutorProcess, results: list[tuple[Any, ...]]) -> None:
         """Runs have ended."""
         completed, ended, took = self._waiting.completed, self._waiting.ended, self.read_ahead.task_took
+        of_workflows = False
         for seq, ok, envelope, error_code, message, run_us in results:
             flight = executor.take(seq)
             if flight is None:
                 continue
+            of_workflows = of_workflows or flight.workflow_id is not None
             flight.run_us = run_us
             took(flight.task_name, run_us * 1e-6)
             late = flight.timeout_ms is not None and self._limits.end(flight)
@@ -135,6 +139,8 @@ class Coordinator:
         self._head_changed(executor)
         if not executor.flights:
             self._pool.let_go(executor)
+        if of_workflows:
+            self.claim_soon()  # the cycle that ends a node claims what follows it
         if self._claims.are_capped:
             self._wanted.update(LANES)  # what a cap held back may start now
         self._wake.set()
@@ -189,6 +195,7 @@ class Coordinator:
             self._writing = Batch()
             self.read_ahead.cycle_took(time.monotonic() - begun)
             self._take_rows(rows, batch.demand, calls == self._calls)
+            self._busy.cycle_ended(batch, {row[1] for row in rows if row[0] == "busy"})
             if not self._claiming:
                 self._wake.set()
         for timer in self._timers.values():
@@ -202,16 +209,24 @@ class Coordinator:
             )
         return batch
 
+    async def _finish_busy(self, nodes: Batch) -> None:
+        self._take_rows(await self._claims.finish_busy(nodes), Demand(), saw_all=False)
+
+    def _put_back(self, batch: Batch) -> None:
+        self._waiting.add(batch)
+        asyncio.get_running_loop().call_later(NEXT_CYCLE_S, self._wake.set)
+
     def _take_rows(self, rows: list[tuple[Any, ...]], places: Demand, saw_all: bool) -> None:
         claimed: dict[Lane, list[Flight]] = {"process": [], "shared": []}
         again = False
         due_s: float | None = None
         lane: Lane = "process" if places.process else "shared"
         heads: dict[Lane, tuple[int, int, float]] = {}
-        for tag, identity, generation, name, queue, executor, kwargs, options, *numbers, seconds in rows:
+        for tag, identity, generation, name, queue, executor, kwargs, options, *numbers, seconds, flow in rows:
             if tag == "claimed":
                 kind = self._kind_of(name, executor)
                 flight = Flight(identity, generation, name, queue, kind, kwargs, options, *numbers)
+                flight.workflow_id = flow
                 claimed[lane].append(flight)
             elif tag == "lane":
                 lane = name
@@ -219,6 +234,7 @@ class Coordinator:
                 heads[lane] = min(heads.get(lane, LAST), (*numbers[1:], -seconds))
             elif tag == "expired":
                 flight = Flight(identity, generation, name, queue, executor, kwargs, options, *numbers)
+                flight.workflow_id = flow
                 self._waiting.ended.append(failures.expired(flight, self._worker_id))
                 self._wake.set()
             elif tag == "again":
@@ -242,7 +258,9 @@ class Coordinator:
         """Idle executors go to the lane whose first row comes first; a lane that came short has none left (R-032)."""
         self._idle_for = None
         if self._wanted:
-            self._idle_for = min(LANES, key=lambda each: heads.get(each, LAST) if each in self._wanted else AFTER_ALL)
+            self._idle_for = min(
+                LANES, key=lambda each: heads.get(each, LAST) if each in self._wanted else AFTER_ALL
+            )
             self._wake.set()
 
     def _plan_next_look(self, again: bool, due_s: float | None) -> None:

@@ -37,10 +37,11 @@ def ended_json(
     """The JSON text for all other ends; None when there is none. `executors`: place -> (pid, process name)."""
     if not outcomes:
         return None
-    return json.dumps([_ended(outcome, policy_of, executors) for outcome in outcomes])
+    return json.dumps([ended(outcome, policy_of, executors) for outcome in outcomes])
 
 
-def _ended(outcome: Outcome, policy_of: PolicyOf, executors: Mapping[int, tuple[int, str]]) -> dict[str, Any]:
+def ended(outcome: Outcome, policy_of: PolicyOf, executors: Mapping[int, tuple[int, str]]) -> dict[str, Any]:
+    """One end other than COMPLETED, as JSON data."""
     flight = outcome.flight
     status = "EXPIRED" if outcome.error_code == "TASK_EXPIRED" and outcome.by_worker else "FAILED"
     policy = policy_of(flight) if status == "FAILED" else None

@@ -17,6 +17,7 @@ class Flight:
     timeout_ms: int | None
     retry_count: int
     max_retries: int | None  # None: the row was sent by SQL, the registration decides
+    workflow_id: str | None = None
     seq: int = 0  # number of the dispatch, unique in this worker
     run_us: int = 0
     place: int = 1  # number of the executor that ran it, from 1

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib.metadata import version
+from typing import cast
 
 import psycopg
 
@@ -21,6 +22,7 @@ from horsies.errors.diagnostic import ConfigurationError, HorsiesError
 from horsies.retry import RetryPolicy
 from horsies.stored_policy import policy_of_options
 from horsies.transient import is_transient
+from horsies_worker import wire
 from horsies_worker.claims import Claims, ClaimSettings, ServedQueue
 from horsies_worker.coordinator import Coordinator
 from horsies_worker.executor_pool import ExecutorPool
@@ -33,6 +35,9 @@ from horsies_worker.options import WorkerOptions
 from horsies_worker.places import Lane
 
 logger = logging.getLogger("horsies.worker")
+
+STEPS = ServedQueue("horsies.steps", 1, None)
+"""The prepare steps of workflows, which every worker serves (W-57)."""
 
 EXIT_DRAINED = 0
 EXIT_FAILED = 1
@@ -62,7 +67,7 @@ class Worker:
         self._options = options
         self._broker = app.get_broker()
         self._queues = served_queues(app, options.queues)
-        self._init = {
+        self._init: wire.Init = {
             "app": locator,
             "cwd": os.getcwd(),
             "sys_path": list(sys.path),
@@ -111,11 +116,18 @@ class Worker:
         settings = ClaimSettings(
             self.id,
             socket.gethostname(),
-            self._queues,
+            [*self._queues, STEPS],
             config.cluster_wide_cap,
             LANE_EXECUTORS[self._options.executor],
         )
-        claims = Claims(settings, self._cycle_link, broker.statements, config.resilience, self._policy_of)
+        claims = Claims(
+            settings,
+            self._cycle_link,
+            broker.statements,
+            config.resilience,
+            self._policy_of,
+            waiting_link=self._duty_link,
+        )
         coordinator = Coordinator(
             self.id,
             claims,
@@ -135,7 +147,7 @@ class Worker:
         self._coordinator, self._pool = coordinator, pool
         await self._use_schema()
         await pool.start()
-        channels = {broker.queue_channel(queue.name): queue.name for queue in self._queues}
+        channels = {broker.queue_channel(queue.name): queue.name for queue in settings.queues}
         conninfo = broker.conninfo(session=True, application_name="horsies worker listener")
         self._listener = WorkerListener(
             conninfo, list(channels), lambda channel, payload: coordinator.claim_soon()
@@ -219,7 +231,7 @@ class Worker:
         stop.cancel()
         for task in duties:
             task.cancel()
-        await asyncio.gather(*duties, stop, return_exceptions=True)
+        await asyncio.wait((*duties, stop))
         await self._pool.stop()
         await self._close(cycles)
         if cycles.cancelled() or cycles.exception() is not None or self._coordinator.failed_because:
@@ -328,8 +340,9 @@ def served_queues(app: Horsies, wanted: Sequence[str] | None) -> list[ServedQueu
 
 
 def _shown(error: BaseException) -> str:
-    if isinstance(error, ExceptionGroup):
-        return "; ".join(_shown(each) for each in error.exceptions)
+    if isinstance(error, BaseExceptionGroup):
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        return "; ".join(_shown(each) for each in group.exceptions)
     return str(error).strip()
 
 

@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from horsies.codec.problems import StrictJsonError
+from horsies.codec.problems import StrictJsonError, reason_of
 from horsies.codec.results import decode_task_result
 from horsies.codec.strict import ARGUMENT_RESULT_KEY, CONTEXT_KEY, META_KEY
+from horsies.errors.codes import OperationalErrorCode
 from horsies.task_result import TaskError, TaskResult
 from horsies.workflow.context import WorkflowContext, WorkflowMeta
 
@@ -51,23 +52,35 @@ class InjectedParameters:
         # Context data for a task that declares no such parameter is ignored.
         context = arguments.pop(CONTEXT_KEY, None)
         if self.context and context is not None:
-            taken[CONTEXT_PARAMETER] = _read_context(context, ok_types)
+            taken[CONTEXT_PARAMETER] = read_context(context, ok_types)
         meta = arguments.pop(META_KEY, None)
         if self.meta and meta is not None:
             taken[META_PARAMETER] = _read_meta(meta)
         for name in self.results & arguments.keys():
-            taken[name] = _read_argument(name, arguments.pop(name), ok_types)
+            taken[name] = read_argument(name, arguments.pop(name), ok_types)
         return taken
 
 
-def _read_argument(name: str, data: object, ok_types: OkTypes) -> TaskResult[Any, TaskError]:
+def read_argument(name: str, data: object, ok_types: OkTypes) -> TaskResult[Any, TaskError]:
+    """The result that was stored for a parameter.
+
+    Raises:
+        StrictJsonError: It is malformed, of an unknown source or does not fit that source's type; the text names
+            parameter and source.
+    """
     fields = _object(data, f"the result for parameter {name!r}")
     if fields.get(ARGUMENT_RESULT_KEY) is not True or fields.keys() != _SOURCE_KEYS | {ARGUMENT_RESULT_KEY}:
         raise StrictJsonError(
             f"the result for parameter {name!r} has the keys {', '.join(fields)}, "
             f"not {ARGUMENT_RESULT_KEY}, source_task_name and inner"
         )
-    return _read_source(fields, ok_types)
+    try:
+        return _read_source(fields, ok_types)
+    except Exception as error:  # also what validators of the user's models raise
+        source = fields["source_task_name"]
+        raise StrictJsonError(
+            f"the result for parameter {name!r}, from {source!r}, cannot be read: {reason_of(error)}"
+        ) from error
 
 
 def _read_source(fields: dict[str, Any], ok_types: OkTypes) -> TaskResult[Any, TaskError]:
@@ -83,7 +96,12 @@ def _read_source(fields: dict[str, Any], ok_types: OkTypes) -> TaskResult[Any, T
     return decode_task_result(fields["inner"], ok_type)
 
 
-def _read_context(data: object, ok_types: OkTypes) -> WorkflowContext:
+def read_context(data: object, ok_types: OkTypes) -> WorkflowContext:
+    """The stored context. A result in it that cannot be read is there as `RESULT_DESERIALIZATION_ERROR`.
+
+    Raises:
+        StrictJsonError: It is malformed.
+    """
     fields = _object(data, "the workflow context")
     if frozenset(fields) - {"summaries"} != _META_KEYS | {"results"}:
         raise StrictJsonError(f"the workflow context has unexpected keys: {', '.join(fields)}")
@@ -92,7 +110,10 @@ def _read_context(data: object, ok_types: OkTypes) -> WorkflowContext:
         entry = _object(source, f"the result of node {node!r}")
         if entry.keys() != _SOURCE_KEYS:
             raise StrictJsonError(f"the result of node {node!r} has unexpected keys: {', '.join(entry)}")
-        results[node] = _read_source(entry, ok_types)
+        try:
+            results[node] = _read_source(entry, ok_types)
+        except Exception as error:  # also what validators of the user's models raise
+            results[node] = _unreadable(node, error)
     return WorkflowContext(
         workflow_id=_text(fields, "workflow_id"),
         task_index=_number(fields, "task_index"),
@@ -105,6 +126,12 @@ def _read_context(data: object, ok_types: OkTypes) -> WorkflowContext:
             ).items()
         },
     )
+
+
+def _unreadable(node: str, error: Exception) -> TaskResult[Any, TaskError]:
+    message = f"the result of node {node!r} cannot be read: {reason_of(error)}"
+    code = OperationalErrorCode.RESULT_DESERIALIZATION_ERROR
+    return TaskResult(err=TaskError(error_code=code, message=message))
 
 
 def _read_meta(data: object) -> WorkflowMeta:

@@ -1,11 +1,13 @@
 -- What a worker sends besides its cycle.
 
 -- name: cycle
-select tag, id, generation, task_name, queue_name, executor, kwargs, options, timeout_ms, retry_count, max_retries, seconds
+select tag, id, generation, task_name, queue_name, executor, kwargs, options, timeout_ms, retry_count, max_retries, seconds,
+    workflow_id
 from {schema}.cycle(
     %(worker)s, %(hostname)s, %(pids)s, %(names)s,
     %(ids)s, %(generations)s, %(results)s, %(run_us)s, %(ran_at)s,
     %(ends)s, %(back_ids)s, %(back_generations)s,
+    %(workflows)s, %(node_ends)s, %(node_backs)s,
     %(queues)s, %(ranks)s, %(caps)s, %(cluster_cap)s, %(lanes)s, %(executors)s,
     %(places)s, %(freed)s, %(now)s)
 

@@ -67,6 +67,7 @@ class NodePlan:
         timeout_ms: How long a run may take; `None` for the worker's own limit.
         max_retries: Runs after the first one.
         good_until: The task must have started by then.
+        takes_meta: The task declares `workflow_meta`.
         retention_class: How long the finished task is kept.
     """
 
@@ -90,6 +91,7 @@ class NodePlan:
     timeout_ms: int | None = None
     max_retries: int | None = None
     good_until: datetime | None = None
+    takes_meta: bool = False
     retention_class: str | None = None
 
 
@@ -222,5 +224,6 @@ class _Planner:
             "timeout_ms": task.timeout_ms,
             "max_retries": 0 if policy is None else policy.max_retries,
             "good_until": deadline,
+            "takes_meta": "workflow_meta" in node.signature.parameters,
             "retention_class": self._retention.class_for_queue(cast("str", node.queue)),
         }

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
+from horsies.codec.injected import OkTypes
 from horsies.definition import TaskDefinition
 from horsies_worker.begin_marks import BeginMarks
 from horsies_worker.child.execution import run_async_def
@@ -13,10 +14,13 @@ from horsies_worker.child.reporter import Reporter
 class EventLoopSide:
     """Starts async tasks and reports their ends; all methods but `wake` and `cancel_soon` belong to the loop."""
 
-    def __init__(self, reporter: Reporter, marks: BeginMarks, after_task: Callable[[], None]) -> None:
+    def __init__(
+        self, reporter: Reporter, marks: BeginMarks, after_task: Callable[[], None], ok_types: OkTypes
+    ) -> None:
         self._reporter = reporter
         self._marks = marks
         self._after_task = after_task
+        self._ok_types = ok_types
         self._loop = asyncio.new_event_loop()
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._flush_planned = False
@@ -47,7 +51,7 @@ class EventLoopSide:
     async def _run(self, seq: int, task: TaskDefinition, kwargs: str | None) -> None:
         self._marks.set(seq)
         begun = time.perf_counter()
-        outcome = await run_async_def(task, kwargs)
+        outcome = await run_async_def(task, kwargs, self._ok_types)
         self._reporter.add(seq, outcome, time.perf_counter() - begun)
         del self._tasks[seq]
         self._after_task()

@@ -2,15 +2,22 @@
 
 import asyncio
 
+from horsies.codec.injected import OkTypes
 from horsies.codec.problems import DecodeError
 from horsies.definition import TaskDefinition
 from horsies.outcome import RunOutcome, argument_error, finish_error, finish_exception, finish_return
 
 
-def run_def(task: TaskDefinition, kwargs: str | None) -> RunOutcome:
-    """Run a `def` task. KeyboardInterrupt propagates, everything else becomes the outcome."""
+def run_def(task: TaskDefinition, kwargs: str | None, ok_types: OkTypes) -> RunOutcome:
+    """Run a `def` task. KeyboardInterrupt propagates, everything else becomes the outcome.
+
+    Args:
+        task: The task.
+        kwargs: Its stored arguments.
+        ok_types: Finds the types of the results that a workflow gives it.
+    """
     try:
-        arguments = task.signature.decode(kwargs)
+        arguments = task.signature.decode(kwargs, ok_types)
     except DecodeError as problem:
         return finish_error(argument_error(task.name, problem))
     try:
@@ -22,10 +29,10 @@ def run_def(task: TaskDefinition, kwargs: str | None) -> RunOutcome:
     return finish_return(task, returned)
 
 
-async def run_async_def(task: TaskDefinition, kwargs: str | None) -> RunOutcome:
+async def run_async_def(task: TaskDefinition, kwargs: str | None, ok_types: OkTypes) -> RunOutcome:
     """Run an `async def` task; a cancellation by the coordinator is an outcome like any exception."""
     try:
-        arguments = task.signature.decode(kwargs)
+        arguments = task.signature.decode(kwargs, ok_types)
     except DecodeError as problem:
         return finish_error(argument_error(task.name, problem))
     try:

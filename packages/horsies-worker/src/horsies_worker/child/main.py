@@ -7,7 +7,6 @@ import socket
 import sys
 import threading
 import traceback
-from typing import Any
 
 import psutil
 
@@ -34,7 +33,6 @@ def main(socket_fd: int, marks_fd: int) -> int:
     _die_with_parent()
     keeper = Keeper(socket.socket(fileno=socket_fd))
     init = keeper.receive_init()
-    assert isinstance(init, dict)
     configure_logging(init["loglevel"], init["log_format"])
     try:
         app = _load(init)
@@ -45,14 +43,14 @@ def main(socket_fd: int, marks_fd: int) -> int:
     if failure is not None:
         keeper.send(wire.START_FAILED, (EXIT_HOOK_FAILED, failure))
         return EXIT_HOOK_FAILED
-    runner = Runner(app.tasks, keeper, BeginMarks(marks_fd), init["concurrency"], init["memory_limit"])
+    runner = Runner(app, keeper, BeginMarks(marks_fd), init["concurrency"], init["memory_limit"])
     keeper.start(init["silence_limit_s"])
     keeper.send(wire.READY, psutil.Process().memory_info().rss)
     runner.run_until_stopped()
     return 0
 
 
-def _load(init: dict[str, Any]) -> Horsies:
+def _load(init: wire.Init) -> Horsies:
     sys.path[:] = init["sys_path"]
     os.chdir(init["cwd"])
     with suppress_sends():

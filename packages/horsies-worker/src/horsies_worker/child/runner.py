@@ -12,14 +12,17 @@ from typing import Any
 
 import psutil
 
+from horsies.app import Horsies
 from horsies.definition import TaskDefinition
 from horsies.outcome import finish_error, unknown_task_error
 from horsies.task import TaskFunction
+from horsies.workflow.result_types import result_types
 from horsies_worker import wire
 from horsies_worker.begin_marks import BeginMarks
 from horsies_worker.child.event_loop import EventLoopSide
 from horsies_worker.child.execution import run_def
 from horsies_worker.child.keeper import Job, Keeper
+from horsies_worker.child.prepare import STEP_TASK, run_step
 from horsies_worker.child.reporter import Reporter
 from horsies_worker.read_ahead import SLOW_TASK_S
 
@@ -29,13 +32,15 @@ class Runner:
 
     def __init__(
         self,
-        tasks: Mapping[str, TaskFunction[..., Any]],
+        app: Horsies,
         keeper: Keeper,
         marks: BeginMarks,
         concurrency: int,
         memory_limit: int | None,
     ) -> None:
-        self._tasks = tasks
+        self._app = app
+        self._tasks: Mapping[str, TaskFunction[..., Any]] = app.tasks
+        self._ok_types = result_types(app)
         self._keeper = keeper
         self._marks = marks
         self._reporter = Reporter(keeper)
@@ -79,7 +84,9 @@ class Runner:
         if job is None:
             return  # withdrawn
         task = self._tasks.get(job[1])
-        if task is None:
+        if task is None and job[1] == STEP_TASK:
+            self._run_step(job)
+        elif task is None:
             self._marks.set(seq)
             self._reporter.add(seq, finish_error(unknown_task_error(job[1])), 0.0)
         elif task.definition.signature.is_async:
@@ -95,11 +102,18 @@ class Runner:
     def _run(self, job: Job, task: TaskDefinition) -> float:
         self._marks.set(job[0])
         begun = time.perf_counter()
-        outcome = run_def(task, job[2])
+        outcome = run_def(task, job[2], self._ok_types)
         seconds = time.perf_counter() - begun
         self._reporter.add(job[0], outcome, seconds)
         self._look_at_memory()
         return seconds
+
+    def _run_step(self, job: Job) -> None:
+        self._reporter.flush()
+        self._marks.set(job[0])
+        begun = time.perf_counter()
+        outcome = run_step(self._app, job[2] or "", self._ok_types)
+        self._reporter.add(job[0], outcome, time.perf_counter() - begun)
 
     def _look_at_memory(self) -> None:
         """After a task, never during one; told once (R-039)."""
@@ -114,7 +128,7 @@ class Runner:
 
     def _start_async(self, job: Job, task: TaskDefinition) -> None:
         if self._loop is None:
-            self._loop = EventLoopSide(self._reporter, self._marks, self._look_at_memory)
+            self._loop = EventLoopSide(self._reporter, self._marks, self._look_at_memory, self._ok_types)
             self._keeper.on_cancel = self._loop.cancel_soon
         self._loop.start(job[0], task, job[2])
 

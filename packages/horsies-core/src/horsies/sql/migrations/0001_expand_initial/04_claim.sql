@@ -1,11 +1,12 @@
 -- Claiming: PENDING -> RUNNING in one statement, in the order queue priority, task priority, due time, id (R-050).
 
 create type {schema}.cycle_row as (
-    tag text,                       -- lane, head, claimed, expired, retried, lost, due, again
+    tag text,                       -- lane, head, claimed, expired, retried, lost, busy, due, again
     id text, generation bigint, task_name text, queue_name text, executor text, kwargs text, options text,
     timeout_ms integer, retry_count smallint,
     max_retries smallint,           -- null: the registration decides about retries and time limit
-    seconds double precision
+    seconds double precision,
+    workflow_id text
 );
 
 -- The rows of some lanes (queue and executor, pairwise) at one priority, started for _worker. Called by cycle only,
@@ -69,8 +70,12 @@ begin
         returning p.nth, t.*
     )
     select case when m.status = 'RUNNING' then 'claimed' else 'expired' end, m.id::text, m.claim_generation,
-        m.task_name, m.queue_name, m.executor, m.kwargs, case when m.max_retries > 0 then m.options end, m.timeout_ms,
-        m.retry_count, case when m.options is not null then m.max_retries end, extract(epoch from _now - m.enqueued_at)::double precision
+        m.task_name, m.queue_name, m.executor,
+        case when m.is_workflow_task
+            then {schema}.node_input(m.workflow_id, m.node_index, m.task_name, m.kwargs) else m.kwargs end,
+        case when m.max_retries > 0 then m.options end, m.timeout_ms, m.retry_count,
+        case when m.options is not null then m.max_retries end,
+        extract(epoch from _now - m.enqueued_at)::double precision, m.workflow_id::text
     from moved m
     order by m.nth;
 end $$;
@@ -207,11 +212,11 @@ begin
         exit when cardinality(_claimed) >= _wanted;
     end loop;
     if _again then
-        _claimed := _claimed || row('again', null, null, null, null, null, null, null, null, null, null, 0)::{schema}.cycle_row;
+        _claimed := _claimed || row('again', null, null, null, null, null, null, null, null, null, null, 0, null)::{schema}.cycle_row;
     end if;
     if _due is not null then
         _claimed := _claimed || row('due', null, null, null, null, null, null, null, null, null, null,
-            extract(epoch from _due - _now)::double precision)::{schema}.cycle_row;
+            extract(epoch from _due - _now)::double precision, null)::{schema}.cycle_row;
     end if;
 end $$;
 
@@ -235,7 +240,8 @@ begin
         while _priority is not null loop
             return query
             select 'head', null::text, null::bigint, null::text, null::text, null::text, null::text, null::text,
-                null::integer, _head.rank::smallint, _priority, extract(epoch from _now - d.due)::double precision
+                null::integer, _head.rank::smallint, _priority, extract(epoch from _now - d.due)::double precision,
+                null::text
             from {schema}.first_due(_head.queue, _head.executor, _priority) as d (due)
             where d.due <= _now;
             exit when found;

@@ -1,7 +1,13 @@
 -- Finishing: the row leaves tasks and enters task_history in one statement. Every write names the fence (worker,
 -- generation) and touches nothing when it no longer matches (R-070).
 
--- Tasks that ended COMPLETED.
+-- The end of a node of a workflow (11_workflow_advance.sql). is_step: of its prepare step.
+create type {schema}.node_end as (
+    workflow_id uuid, node_index integer, status text, result text, error_code text, started_at timestamptz, summary text,
+    is_step boolean
+);
+
+-- Tasks that ended COMPLETED; those of workflows go another way (end_tasks).
 create function {schema}.complete_tasks(
     _worker uuid, _ids uuid[], _generations bigint[], _results text[], _run_us bigint[], _places integer[],
     _pids integer[], _names text[], _now timestamptz, out awaited uuid[], out keyed uuid[], out done uuid[])
@@ -37,9 +43,11 @@ end $$;
 
 -- Every other end, one JSON object a task: id, generation, status, result, error_code, failed_reason, message,
 -- outcome, retry_s, max_retries (of the registration, where the row has no options), run_us, pid, name. A retry is written where retry_s is given and the deadline allows it (T-52,
--- R-100); after a cancel request every end but COMPLETED is CANCELLED (M-054).
+-- R-100); after a cancel request every end but COMPLETED is CANCELLED (M-054). nodes: the ends of workflow tasks, whose
+-- caller holds their trees' locks and passes them on to after_node_tasks.
 create function {schema}.end_tasks(
-    _worker uuid, _ends json, _now timestamptz, out awaited uuid[], out keyed uuid[], out done uuid[], out retried uuid[])
+    _worker uuid, _ends json, _now timestamptz, out awaited uuid[], out keyed uuid[], out done uuid[], out retried uuid[],
+    out nodes {schema}.node_end[])
 language plpgsql as $$
 begin
     with e as (
@@ -51,6 +59,7 @@ begin
         update {schema}.tasks t
         set status = 'PENDING', worker_id = null, claimed_at = null, started_at = null, worker_hostname = null,
             worker_pid = null, worker_process_name = null,
+            parked = t.is_workflow_task and {schema}.is_workflow(t.workflow_id, '{PAUSED}'),
             retry_count = t.retry_count + 1,
             max_retries = coalesce(e.max_retries, t.max_retries),
             next_retry_at = _now + e.retry_s * interval '1 second',
@@ -65,6 +74,7 @@ begin
         where t.id = e.id and t.worker_id = _worker and t.claim_generation = e.generation
             and t.cancel_requested_at is null
             and (t.good_until is null or _now + e.retry_s * interval '1 second' < t.good_until)
+            and not (t.is_workflow_task and {schema}.is_workflow(t.workflow_id, '{CANCELLED,EXPIRED}'))
         returning t.id
     )
     select array_agg(a.id) into retried from again a;
@@ -89,7 +99,7 @@ begin
             case when {schema}.keeps_input(retain_rerun_input, kwargs) then {schema}.digest(kwargs) end,
             options, timeout_ms, trace_context, sent_at, enqueued_at, good_until, next_retry_at, created_at,
             case when cancelled then 'CANCELLED' else end_status end, _now,
-            case when not cancelled then result end,
+            case when not cancelled and task_name <> 'horsies.prepare' then result end,
             case when cancelled then 'TASK_CANCELLED' else error_code end,
             case when cancelled then 'cancelled by ' || coalesce(cancel_requested_by, 'an operator') else failed_reason end,
             worker_id, claim_generation, claimed_at,
@@ -99,8 +109,12 @@ begin
         from ended
     )
     select array_agg(e.id) filter (where e.awaited), array_agg(e.id) filter (where e.idempotency_key is not null),
-        array_agg(e.id)
-    into awaited, keyed, done
+        array_agg(e.id),
+        array_agg({schema}.node_end_of(e.workflow_id, e.node_index, e.task_name,
+            case when e.cancelled then 'CANCELLED' else e.end_status end,
+            case when not e.cancelled then e.result end, e.error_code,
+            greatest(e.started_at, _now - e.run_us * interval '1 microsecond'))) filter (where e.is_workflow_task)
+    into awaited, keyed, done, nodes
     from ended e;
 end $$;
 
@@ -136,28 +150,36 @@ begin
 end $$;
 
 -- Back to PENDING without an attempt: what provably did not begin (R-075). Due time, retry count and generation stay.
--- A row whose cancel was requested ends instead: what has not begun need not be stopped (M-051).
+-- A row whose cancel was requested, or whose workflow was, ends instead: what has not begun need not be stopped (M-051,
+-- W-79). For RUNNING rows of workflows the caller holds the trees' locks.
 create function {schema}.hand_back(_worker uuid, _ids uuid[], _generations bigint[], _now timestamptz) returns integer
 language plpgsql as $$
 declare
     _count integer;
     _cancelled uuid[];
+    _nodes {schema}.node_end[];
 begin
     with back as (
         update {schema}.tasks t
         set status = 'PENDING', worker_id = null, claimed_at = null, started_at = null, worker_hostname = null,
-            worker_pid = null, worker_process_name = null
+            worker_pid = null, worker_process_name = null,
+            parked = t.is_workflow_task and {schema}.is_workflow(t.workflow_id, '{PAUSED}')
         from unnest(_ids, _generations) as e (id, generation)
         where t.id = e.id and t.worker_id = _worker and t.claim_generation = e.generation
-        returning t.id, t.queue_name, t.cancel_requested_at
+        returning t.id, t.queue_name, t.workflow_id, t.node_index, t.task_name, t.is_workflow_task,
+            t.cancel_requested_at is not null
+            or t.is_workflow_task and {schema}.is_workflow(t.workflow_id, '{CANCELLED,EXPIRED}') as is_over
     ), woken as (
         select pg_notify({schema}.channel('q:' || b.queue_name), '') from (select distinct queue_name from back) b
     )
-    select count(*), array_agg(b.id) filter (where b.cancel_requested_at is not null)
-    into _count, _cancelled
+    select count(*), array_agg(b.id) filter (where b.is_over),
+        array_agg({schema}.node_end_of(b.workflow_id, b.node_index, b.task_name, 'SKIPPED', null, null, null))
+            filter (where b.is_over and b.is_workflow_task)
+    into _count, _cancelled, _nodes
     from back b, (select count(*) from woken) w;
     if _cancelled is not null then
         perform {schema}.cancel_rows(_cancelled, null, _now);
+        perform {schema}.after_node_tasks(_nodes, _now);
     end if;
     return _count;
 end $$;
@@ -174,11 +196,18 @@ begin
     end if;
 end $$;
 
+-- One answer of the cycle about a task.
+create function {schema}.task_answer(_tag text, _id uuid) returns {schema}.cycle_row
+language sql immutable parallel safe as $$
+    select row(_tag, _id::text, null, null, null, null, null, null, null, null, null, null, null)::{schema}.cycle_row
+$$;
+
 -- The worker's cycle (one round trip, one transaction): finish what ended, then claim for every free place.
 create function {schema}.cycle(
     _worker uuid, _hostname text, _pids integer[], _names text[],
     _ids uuid[], _generations bigint[], _results text[], _run_us bigint[], _ran_at integer[],
     _ends json, _back_ids uuid[], _back_generations bigint[],
+    _workflows uuid[], _node_ends json, _node_backs json,
     _queues text[], _ranks integer[], _caps integer[], _cluster_cap integer, _lanes text[], _executors text[],
     _places text[], _freed text[],
     _at timestamptz default null)
@@ -198,14 +227,21 @@ declare
     _claimed {schema}.cycle_row[];
     _wanted integer;
     _taken integer;
+    _answers {schema}.cycle_row[];
+    _made uuid[] := '{}';
 begin
+    -- First, so that the locks of the trees come before all others (W-41).
+    if cardinality(_workflows) > 0 then
+        select f.answers, f.made into _answers, _made
+        from {schema}.finish_nodes(_worker, _workflows, _node_ends, _node_backs, false, _now) f;
+        return query select * from unnest(_answers);
+    end if;
     if cardinality(_ids) > 0 then
         select c.awaited, c.keyed, c.done into _awaited, _keyed, _done
         from {schema}.complete_tasks(_worker, _ids, _generations, _results, _run_us, _ran_at, _pids, _names, _now) c;
         perform {schema}.after_end(_awaited, _keyed, _now);
         if coalesce(cardinality(_done), 0) < cardinality(_ids) then
-            return query select 'lost', l.id::text, null::bigint, null, null, null, null, null, null::integer,
-                null::smallint, null::smallint, null::double precision
+            return query select ({schema}.task_answer('lost', l.id)).*
             from unnest(_ids) as l (id) where l.id <> all (coalesce(_done, '{}'));
         end if;
     end if;
@@ -213,9 +249,8 @@ begin
         select c.awaited, c.keyed, c.done, c.retried into _awaited, _keyed, _done, _retried
         from {schema}.end_tasks(_worker, _ends, _now) c;
         perform {schema}.after_end(_awaited, _keyed, _now);
-        return query select case when e.id = any (coalesce(_retried, '{}')) then 'retried' else 'lost' end, e.id::text,
-            null::bigint, null, null, null, null, null, null::integer, null::smallint, null::smallint,
-            null::double precision
+        return query select ({schema}.task_answer(
+            case when e.id = any (coalesce(_retried, '{}')) then 'retried' else 'lost' end, e.id)).*
         from json_to_recordset(_ends) as e (id uuid) where e.id <> all (coalesce(_done, '{}'));
     end if;
     if cardinality(_back_ids) > 0 then
@@ -227,7 +262,7 @@ begin
         for _l in 1..cardinality(_lanes) loop
             if cardinality(_lanes) > 1 then
                 return query select 'lane', null::text, null::bigint, _lanes[_l], null::text, null::text, null::text,
-                    null::text, null::integer, null::smallint, null::smallint, null::double precision;
+                    null::text, null::integer, null::smallint, null::smallint, null::double precision, null::text;
             end if;
             _wanted := cardinality(_places[_l]::integer[]);
             if _wanted > 0 then
@@ -244,6 +279,10 @@ begin
                     _queues, _ranks, _rooms, string_to_array(_executors[_l], ','), _now);
             end if;
         end loop;
+    end if;
+    -- Of the rows that the ends above have brought, this worker claimed what it could.
+    if cardinality(_made) > 0 then
+        perform {schema}.wake_queues(_made);
     end if;
     -- Room under a cap that this worker has freed and does not use itself: others may be waiting for it (R-062).
     if cardinality(_freed) > 0 then

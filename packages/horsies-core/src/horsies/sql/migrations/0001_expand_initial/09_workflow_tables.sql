@@ -1,0 +1,123 @@
+-- Workflows: one row each, one row a node, one row a dependency. A node that is ready becomes a row of tasks; what it is
+-- told of earlier results is joined in when that row is claimed, not copied.
+
+create table {schema}.workflows (
+    id uuid primary key,
+    name text not null,
+    definition_key text,
+    status text not null default 'RUNNING',
+    on_error text not null,
+    success_policy jsonb,                           -- cases: arrays of the node indexes that have to be COMPLETED
+    output_index integer,
+    -- the tree: root_id is the row that every change of the tree locks first (W-41)
+    parent_workflow_id uuid,
+    parent_node_index integer,
+    root_id uuid not null,
+    depth smallint not null default 0,
+    -- end
+    result text,                                    -- envelope of the output node
+    error text,                                     -- envelope
+    failed_index integer,                           -- lowest FAILED node
+    -- time
+    sent_at timestamptz not null,
+    created_at timestamptz not null default now(),
+    started_at timestamptz not null,
+    paused_at timestamptz,
+    completed_at timestamptz,
+    deadline timestamptz,
+    -- keeping
+    enqueue_sha text,
+    retention_class text not null,
+    step_timeout_ms integer not null,
+    open_nodes integer not null,                    -- nodes that are not terminal
+    run integer not null default 1,
+    awaited boolean not null default false,
+
+    constraint workflows_status_known check (
+        status in ('PENDING', 'RUNNING', 'COMPLETED', 'FAILED', 'PAUSED', 'CANCELLED', 'EXPIRED')),
+    constraint workflows_on_error_known check (on_error in ('fail', 'pause')),
+    constraint workflows_counter_positive check (open_nodes >= 0),
+    constraint workflows_parent_whole check ((parent_workflow_id is null) = (parent_node_index is null)),
+    constraint workflows_root_has_no_parent check ((root_id = id) = (parent_workflow_id is null))
+) with (
+    fillfactor = 60,                                -- the counter changes with every batch of ends: heap-only updates
+    autovacuum_vacuum_scale_factor = 0,
+    autovacuum_vacuum_threshold = 5000,
+    autovacuum_vacuum_cost_delay = 0,
+    autovacuum_analyze_scale_factor = 0.2,
+    autovacuum_analyze_threshold = 1000
+);
+create index workflows_children on {schema}.workflows (parent_workflow_id) where parent_workflow_id is not null;
+create index workflows_paused on {schema}.workflows (paused_at) where status = 'PAUSED';
+create index workflows_open on {schema}.workflows (sent_at) where status in ('PENDING', 'RUNNING', 'PAUSED');
+create index workflows_ended on {schema}.workflows (completed_at) where parent_workflow_id is null and completed_at is not null;
+
+-- No index holds a column that changes while a workflow runs.
+create table {schema}.workflow_nodes (
+    workflow_id uuid not null,
+    node_index integer not null,
+    node_id text not null,
+    kind text not null,
+    -- what it runs
+    task_name text not null,                        -- or the child workflow's name
+    definition_key text,                            -- of the child workflow
+    kwargs text,                                    -- static arguments, JSON text
+    args_from jsonb not null,                       -- parameter name -> index of the node whose result it takes
+    ctx_from integer[],                             -- nodes in its context; null: none were named
+    conditions boolean not null,                    -- skip_when or run_when: asked by a prepare step
+    takes_meta boolean not null,                    -- the task declares workflow_meta
+    -- its row in tasks
+    queue_name text,
+    priority smallint,
+    executor text,
+    options text,
+    timeout_ms integer,
+    max_retries smallint,
+    good_until timestamptz,
+    retention_class text,
+    -- when it is ready
+    waits_for integer[] not null,
+    join_kind text not null,
+    min_success integer,
+    allow_failed_deps boolean not null,
+    open_deps integer not null,                     -- dependencies that are not terminal
+    ok_deps integer not null default 0,             -- COMPLETED ones
+    bad_deps integer not null default 0,            -- FAILED and SKIPPED ones
+    open_gates integer not null,                    -- nodes of its context that are not terminal (W-51)
+    -- state; that it runs is told by its task's row (W-41)
+    status text not null,
+    task_id uuid,
+    sub_workflow_id uuid,
+    sub_workflow_summary text,                      -- JSON text
+    result text,                                    -- envelope; null for SKIPPED
+    error_code text,
+    wake_at timestamptz,
+    started_at timestamptz,
+    completed_at timestamptz,
+
+    primary key (workflow_id, node_index),
+    constraint workflow_nodes_status_known check (
+        status in ('PENDING', 'READY', 'ENQUEUED', 'RUNNING', 'COMPLETED', 'FAILED', 'SKIPPED')),
+    constraint workflow_nodes_join_known check (join_kind in ('all', 'any', 'quorum')),
+    constraint workflow_nodes_counters_positive check (open_deps >= 0 and open_gates >= 0),
+    constraint workflow_nodes_end_whole check (
+        (status in ('COMPLETED', 'FAILED', 'SKIPPED')) = (completed_at is not null)),
+    constraint workflow_nodes_result_of_end check ((status in ('COMPLETED', 'FAILED')) = (result is not null))
+) with (
+    fillfactor = 70,
+    autovacuum_vacuum_scale_factor = 0.05,
+    autovacuum_vacuum_threshold = 5000,
+    autovacuum_vacuum_cost_delay = 0,
+    autovacuum_analyze_scale_factor = 0.2,
+    autovacuum_analyze_threshold = 5000
+);
+create unique index workflow_nodes_id on {schema}.workflow_nodes (workflow_id, node_id);
+
+-- waits_for the other way round: whom the end of a node concerns.
+create table {schema}.workflow_edges (
+    workflow_id uuid not null,
+    from_index integer not null,
+    to_index integer not null,
+    gate boolean not null,                          -- from_index is in the context of to_index
+    primary key (workflow_id, from_index, to_index)
+);
