@@ -94,7 +94,7 @@ def defining(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Generator[An
     for key, value in _environment(database_url).items():
         if value is not None:
             monkeypatch.setenv(key, value)
-    monkeypatch.syspath_prepend(str(SEEDS / "defining"))
+    monkeypatch.setattr(sys, "path", [str(SEEDS / "defining"), *sys.path])
     module = importlib.import_module("instance")
     yield module
     module.app.get_broker().close()
@@ -143,7 +143,7 @@ def test_things_to_avoid(defining: Any) -> None:
     app: Horsies = defining.app
     with pytest.raises(TypeError) as missing:
 
-        @app.task("bad_task", queue_name="normal")  # type: ignore[arg-type]
+        @app.task("bad_task", queue_name="normal")
         def bad_task():  # type: ignore[no-untyped-def]
             return {"status": "done"}
 

@@ -50,9 +50,7 @@ def locator_of(app: Horsies) -> str:
     """
     found: list[str] = []
     for name, module in list(sys.modules.items()):
-        attributes = (
-            [key for key, value in list(vars(module).items()) if value is app] if module is not None else []
-        )
+        attributes = [key for key, value in list(getattr(module, "__dict__", {}).items()) if value is app]
         if attributes and name == "__main__":
             spec, file = getattr(module, "__spec__", None), getattr(module, "__file__", None)
             if spec is not None:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Literal
 
+from horsies_worker import wire
 from horsies_worker.executor_process import ExecutorEvents, ExecutorProcess, ExecutorStartError
 
 logger = logging.getLogger("horsies.worker")
@@ -27,7 +28,7 @@ class ExecutorPool:
     def __init__(
         self,
         processes: int,
-        init: dict[str, Any],
+        init: wire.Init,
         events: ExecutorEvents,
         on_broken: Callable[[str], None],
         *,

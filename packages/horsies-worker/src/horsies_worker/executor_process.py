@@ -78,7 +78,7 @@ class ExecutorProcess(asyncio.Protocol):
 
     # -- life
 
-    async def start(self, init: dict[str, Any]) -> int:
+    async def start(self, init: wire.Init) -> int:
         """Start the process and wait until it can take tasks; its settled resident memory in bytes.
 
         Raises:

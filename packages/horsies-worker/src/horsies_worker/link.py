@@ -11,13 +11,13 @@ from contextlib import suppress
 
 import psycopg
 from psycopg import pq
-from psycopg.adapt import Transformer
 from psycopg.errors import error_from_result
 from psycopg.pq.abc import PGconn, PGresult
 
 from horsies.db.connect import OwnedAsyncConnection, connect_async
 from horsies.db.effects import Row
-from horsies_worker.placeholders import Prepared, encoded, prepared
+from horsies.db.rows import RowLoader, row_loader, rows_of
+from horsies.db.statement import Prepared, prepared
 
 CONNECT_TIMEOUT_S = 30.0
 STATEMENT_LIMIT_S = 60.0
@@ -30,8 +30,8 @@ class Link:
         self._conninfo = conninfo
         self._prepare = prepare
         self._connection: OwnedAsyncConnection | None = None
-        self._transformer = Transformer()
         self._names: set[bytes] = set()
+        self._loader: RowLoader
         self._turn = asyncio.Lock()
         self._answer: asyncio.Future[PGresult] | None = None
         self._last: PGresult | None = None
@@ -47,7 +47,7 @@ class Link:
         connection = await connect_async(self._conninfo, timeout=CONNECT_TIMEOUT_S, prepare=False)
         self._connection = connection
         self._names.clear()
-        self._transformer = Transformer(connection)
+        self._loader = row_loader(connection)
         asyncio.get_running_loop().add_reader(connection.fileno(), self._read, connection.pgconn)
 
     async def reconnect(self) -> None:
@@ -76,8 +76,7 @@ class Link:
                 raise psycopg.OperationalError(f"no answer within {STATEMENT_LIMIT_S:.0f} s") from None
             except BaseException:
                 # Only a connection that is ready for the next statement is kept; a read may have dropped it already.
-                current: OwnedAsyncConnection | None = self._connection
-                if current is not None and current.pgconn.transaction_status != pq.TransactionStatus.IDLE:
+                if not self._is_idle():
                     self._drop()
                 raise
 
@@ -87,7 +86,7 @@ class Link:
             self._drop()
 
     async def _run(self, pgconn: PGconn, statement: Prepared, params: Mapping[str, object]) -> list[Row]:
-        values = [encoded(params[name]) for name in statement.parameters]
+        values = statement.values(params)
         if not self._prepare:
             pgconn.send_query_params(statement.text, values)
         else:
@@ -99,8 +98,7 @@ class Link:
         result = await self._result(pgconn)
         if result.status != pq.ExecStatus.TUPLES_OK:
             return []
-        self._transformer.set_pgresult(result)
-        return self._transformer.load_rows(0, result.ntuples, tuple)
+        return rows_of(self._loader, result)
 
     async def _result(self, pgconn: PGconn) -> PGresult:
         loop = asyncio.get_running_loop()
@@ -142,6 +140,10 @@ class Link:
             asyncio.get_running_loop().remove_writer(pgconn.socket)
             if self._answer is not None and not self._answer.done():
                 self._answer.set_exception(error)
+
+    def _is_idle(self) -> bool:
+        connection = self._connection
+        return connection is None or connection.pgconn.transaction_status == pq.TransactionStatus.IDLE
 
     def _drop(self) -> None:
         connection, self._connection = self._connection, None

@@ -1,36 +1,5 @@
-"""Logging of worker and executors, on stderr: text for people, or one JSON object per line."""
+"""Logging of worker and executors."""
 
-import json
-import logging
-import sys
-from datetime import UTC, datetime
+from horsies.process_logs import LEVELS, configure_logging
 
-LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
-
-
-class JsonFormatter(logging.Formatter):
-    """time, level, logger, message, and what the record carries of worker_id, task_id and task_name."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """One line of JSON."""
-        entry: dict[str, object] = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
-            "level": record.levelname,
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        for name in ("worker_id", "task_id", "task_name"):
-            value = getattr(record, name, None)
-            if value is not None:
-                entry[name] = value
-        if record.exc_info:
-            entry["exception"] = self.formatException(record.exc_info)
-        return json.dumps(entry, ensure_ascii=False, default=str)
-
-
-def configure_logging(level: str, log_format: str) -> None:
-    """Send everything from `level` on to stderr; replaces what was configured before."""
-    handler = logging.StreamHandler(sys.stderr)
-    text = logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
-    handler.setFormatter(JsonFormatter() if log_format == "json" else text)
-    logging.basicConfig(level=level, handlers=[handler], force=True)
+__all__ = ["LEVELS", "configure_logging"]

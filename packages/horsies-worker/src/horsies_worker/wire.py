@@ -6,7 +6,7 @@ that travel here, and nothing but plain values can be in them. Arguments and res
 
 import marshal
 import struct
-from typing import Any
+from typing import Any, TypedDict
 
 _LENGTH = struct.Struct("!I")
 HEADER = _LENGTH.size
@@ -27,6 +27,30 @@ START_FAILED = 13  # exit code, text
 TOO_BIG = 14  # resident memory in bytes, after a task
 
 type Frame = tuple[int, Any]
+
+
+class Init(TypedDict):
+    """What an executor is told first.
+
+    Attributes:
+        app: locator of the app.
+        cwd: working directory.
+        sys_path: where modules are looked for.
+        loglevel: as of the worker.
+        log_format: as of the worker.
+        concurrency: thread and async tasks at once.
+        memory_limit: resident bytes after which it asks to be replaced; None for no limit.
+        silence_limit_s: it ends itself when it has not heard from the coordinator for so long.
+    """
+
+    app: str
+    cwd: str
+    sys_path: list[str]
+    loglevel: str
+    log_format: str
+    concurrency: int
+    memory_limit: int | None
+    silence_limit_s: float
 
 
 def pack(kind: int, body: Any) -> bytes:

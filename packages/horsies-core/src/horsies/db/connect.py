@@ -11,6 +11,7 @@ import socket
 import time
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import suppress
+from functools import cached_property
 from typing import Any, Protocol
 from weakref import WeakSet
 
@@ -21,6 +22,7 @@ from psycopg.errors import ConnectionTimeout, error_from_result
 from psycopg.pq.abc import PGconn
 from psycopg.rows import TupleRow, tuple_row
 
+from horsies.db.rows import RowLoader, row_loader
 from horsies.db.time_limit import limited
 
 type Attempt = dict[str, Any]
@@ -38,8 +40,18 @@ class OwnedConnection(Connection[TupleRow]):
     statement_limit: float | None = None
     """Seconds after which a statement is given up (D-007)."""
 
+    @cached_property
+    def statement_names(self) -> set[bytes]:
+        """Names of the statements prepared on this connection by `statement.py`."""
+        return set()
+
+    @cached_property
+    def loader(self) -> RowLoader:
+        """Loads the values of its results."""
+        return row_loader(self)
+
     def wait[R](self, gen: Generator[Any, Any, R], *args: Any, **kwargs: Any) -> R:
-        """psycopg's own, within the time limit."""
+        """Psycopg's own, within the time limit."""
         limit = self.statement_limit
         return super().wait(gen if limit is None else limited(gen, limit), *args, **kwargs)
 
@@ -56,8 +68,18 @@ class OwnedAsyncConnection(AsyncConnection[TupleRow]):
     statement_limit: float | None = None
     """Seconds after which a statement is given up (D-007)."""
 
+    @cached_property
+    def statement_names(self) -> set[bytes]:
+        """Names of the statements prepared on this connection by `statement.py`."""
+        return set()
+
+    @cached_property
+    def loader(self) -> RowLoader:
+        """Loads the values of its results."""
+        return row_loader(self)
+
     async def wait[R](self, gen: Generator[Any, Any, R], *args: Any, **kwargs: Any) -> R:
-        """psycopg's own, within the time limit."""
+        """Psycopg's own, within the time limit."""
         limit = self.statement_limit
         return await super().wait(gen if limit is None else limited(gen, limit), *args, **kwargs)
 
@@ -129,7 +151,7 @@ async def round_trip_async(pgconn: PGconn, command: bytes, timeout: float) -> No
     try:
         async with asyncio.timeout(timeout):
             for events in _conversation(pgconn, command):
-                await _wait_async(pgconn.socket, events)
+                await wait_async(pgconn.socket, events)
     except TimeoutError:
         raise ConnectionTimeout(f"the database did not answer within {timeout:.1f} s") from None
 
@@ -242,7 +264,8 @@ def _wait(fd: int, events: int, deadline: float) -> bool:
     return bool(poller.poll(max(0.0, deadline - time.monotonic()) * 1000))
 
 
-async def _wait_async(fd: int, events: int) -> None:
+async def wait_async(fd: int, events: int) -> None:
+    """Until the socket is ready for `events` (of poll)."""
     loop = asyncio.get_running_loop()
     ready = loop.create_future()
     add, remove = (

@@ -13,6 +13,7 @@ from horsies.db.async_pool import AsyncConnectionPool
 from horsies.db.effects import Effect, Listen, Op, Run, Wait
 from horsies.db.listener import Listener, Subscription
 from horsies.db.pool import ConnectionPool
+from horsies.db.statement import run_statement, run_statement_async
 
 LISTEN_READY_S = 1.0
 """How long an operation waits for its subscription to be in force before it goes on by polling."""
@@ -56,7 +57,7 @@ class Driver:
             case Run(name, params):
                 connection = self._pool.acquire()
                 try:
-                    return execute(connection, self._statements[name], params)
+                    return run_statement(connection, self._statements[name], params)
                 finally:
                     self._pool.release(connection)
             case Listen(channel, payload, buffer):
@@ -103,7 +104,7 @@ class AsyncDriver:
             case Run(name, params):
                 connection = await self._pool.acquire()
                 try:
-                    return await execute_async(connection, self._statements[name], params)
+                    return await run_statement_async(connection, self._statements[name], params)
                 finally:
                     self._pool.release(connection)
             case Listen(channel, payload, buffer):

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from queue import SimpleQueue
+from typing import cast
 
 from horsies_worker import wire
 
@@ -38,7 +39,7 @@ class Keeper:
         self.on_cancel: Callable[[int], None] = lambda seq: None
         """Cancels a running async task."""
 
-    def receive_init(self) -> object:
+    def receive_init(self) -> wire.Init:
         """The first frame's content; blocks until it is there."""
         while True:
             data = self._connection.recv(1 << 16)
@@ -46,7 +47,7 @@ class Keeper:
                 os._exit(EXIT_COORDINATOR_GONE)
             for kind, body in self._buffer.feed(data):
                 if kind == wire.INIT:
-                    return body
+                    return cast("wire.Init", body)
 
     def start(self, silence_limit_s: float) -> None:
         """Start listening; a coordinator silent for longer than the limit counts as gone."""
