@@ -1,6 +1,6 @@
 """What type checkers infer for workflows; mypy and pyright read this file, running it changes nothing.
 
-Covers W-11, W-12, W-17, W-20, W-21, W-55, W-60: the result type of a node reaches args_from, from_node, outputs, keys.
+Covers W-11, W-12, W-17, W-20, W-21, W-55: the result type of a node reaches args_from, from_node, outputs, keys.
 """
 
 from collections.abc import Sequence

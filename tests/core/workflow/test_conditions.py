@@ -1,4 +1,4 @@
-"""Where conditions may stand (W-60, W-63, W-64, HRS-033)."""
+"""Where conditions may stand (W-64, HRS-033)."""
 
 from collections.abc import Callable
 from functools import partial
@@ -76,7 +76,7 @@ class Other(WorkflowDefinition[None]):
 
 
 def test_class_attributes_may_have_conditions() -> None:
-    """W-64: roots too (W-61), and with a context that the task does not declare (W-63)."""
+    """W-64: roots too; with conditions a context needs no parameter of the task."""
     spec = Guarded.build(app)
     assert [(node.skip_when, node.run_when) for node in spec.tasks[:2]] == [
         (None, yes),
@@ -141,7 +141,7 @@ def test_a_condition_that_was_exchanged_cannot_be_found() -> None:
 )
 @pytest.mark.parametrize("name", ["skip_when", "run_when"])
 def test_a_condition_is_a_plain_function(name: str, condition: Any, problem: str) -> None:
-    """W-60, W-64."""
+    """W-64: plain and callable."""
 
     options: dict[str, Any] = {name: condition}
     kind: Any = type(

@@ -18,7 +18,7 @@ from horsies import (
     WorkflowValidationError,
 )
 from horsies.workflow.definition import WorkflowDefinition
-from horsies.workflow.definition_base import facts_of
+from horsies.workflow.definition_base import facts_of, find_node
 from horsies.workflow.definition_registry import DEFINITIONS
 from horsies.workflow.nodes import SubWorkflowNode, TaskNode
 from horsies.workflow.policy import SuccessCase, SuccessPolicy
@@ -287,6 +287,13 @@ def test_the_same_class_statement_again_is_a_re_import() -> None:
 def test_unknown_keys_are_not_found() -> None:
     """W-19."""
     assert DEFINITIONS.find("tests.definition.none") is None
+
+
+def test_nodes_are_found_by_their_id() -> None:
+    """W-64: where workers look for conditions."""
+    assert find_node(Etl, "load") is Etl.load
+    assert find_node(Etl, "verify") is Etl.check
+    assert find_node(Etl, "check") is None
 
 
 # -- build_with

@@ -193,7 +193,7 @@ def test_from_node_is_source_and_dependency() -> None:
 
 
 def test_one_source_may_feed_several_parameters() -> None:
-    """W-12, W-52."""
+    """W-12."""
     up = TaskNode(fn=number)
     node = add.node()(left=from_node(up), right=from_node(up))
     assert node.waits_for == [up]

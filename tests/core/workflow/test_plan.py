@@ -1,4 +1,4 @@
-"""The plan that the database engine gets (W-26; HRS-014, 015, 018, 025 at the start)."""
+"""The plan that the database engine gets (HRS-014, HRS-015, HRS-018, HRS-025 at the start)."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -183,7 +183,7 @@ def test_a_plan_says_everything_by_index() -> None:
 
 
 def test_conditions_and_contexts() -> None:
-    """W-63: no list and an empty one are not the same for a condition."""
+    """No list and an empty one are not the same for a condition."""
     plan = plan_of(Child.build(app))
     assert [node.has_conditions for node in plan.nodes] == [True, True, True]
     assert [node.ctx_from for node in plan.nodes] == [None, (0,), ()]
@@ -191,7 +191,7 @@ def test_conditions_and_contexts() -> None:
 
 
 def test_options_are_those_of_a_send() -> None:
-    """T-37, W-90: a node is retried, timed and kept like a task that was sent."""
+    """A node is retried, timed and kept like a task that was sent."""
     plan = plan_of(app.workflow("w", [TaskNode(fn=send)])).nodes[0]
     assert plan.options_json is not None
     assert '"auto_retry_for":["BUSY"]' in plan.options_json

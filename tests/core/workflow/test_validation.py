@@ -298,7 +298,7 @@ def test_joins_that_can_be_reached(join: Any, least: Any) -> None:
 
 @pytest.mark.parametrize(("join", "least"), [("any", None), ("quorum", 1)])
 def test_with_these_joins_a_source_may_have_nothing_yet(join: Any, least: Any) -> None:
-    """HRS-013, W-53: its parameter needs a default then."""
+    """HRS-013: its parameter needs a default then."""
     one, two = TaskNode(fn=number), TaskNode(fn=number)
     node = TaskNode(
         fn=add,

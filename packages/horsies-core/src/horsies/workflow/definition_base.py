@@ -56,6 +56,11 @@ def facts_of(definition: DefinitionClass) -> DefinitionFacts:
     return facts
 
 
+def find_node(definition: DefinitionClass, node_id: str) -> Node[Any] | None:
+    """The node of a definition that a stored node row stands for; `None` if the class has none of that id."""
+    return next((node for node in facts_of(definition).nodes.values() if node.node_id == node_id), None)
+
+
 def keep_facts(definition: DefinitionClass, facts: DefinitionFacts) -> None:
     """Attach to a definition class what it says."""
     setattr(definition, _FACTS, facts)
