@@ -52,8 +52,9 @@ def main() -> int:
 def _probe(name: str, uv: str, dist: Path, venv: Path, environment: dict[str, str]) -> None:
     bin_dir = venv / "bin"
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    interpreter = Path(sys.base_prefix) / "bin" / f"python{version}"
     subprocess.run(
-        [uv, "venv", "--quiet", "--python", version, str(venv)], cwd="/", env=environment, check=True
+        [uv, "venv", "--quiet", "--python", str(interpreter), str(venv)], cwd="/", env=environment, check=True
     )
     wheel = next(dist.glob(f"{name.replace('-', '_')}-[0-9]*.whl"))
     install = [

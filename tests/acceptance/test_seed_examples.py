@@ -143,7 +143,7 @@ def test_things_to_avoid(defining: Any) -> None:
     app: Horsies = defining.app
     with pytest.raises(TypeError) as missing:
 
-        @app.task("bad_task", queue_name="normal")
+        @app.task("bad_task", queue_name="normal")  # pyright: ignore
         def bad_task():  # type: ignore[no-untyped-def]
             return {"status": "done"}
 
