@@ -34,45 +34,51 @@ def _level(value: str) -> str:
     return value.upper()
 
 
+ModuleArgument = Annotated[
+    str | None, typer.Argument(help="The app: `package.module:attribute` or `path/file.py:attribute`.")
+]
+ModuleOption = Annotated[str | None, typer.Option("--module", "-m", help="The same as an option.")]
+ProcessesOption = Annotated[int, typer.Option(min=1, help="Executor processes.")]
+ConcurrencyOption = Annotated[
+    int, typer.Option(min=1, help="Thread and async tasks at once per executor process.")
+]
+ExecutorOption = Annotated[DefaultExecutor, typer.Option(help="Where `def` tasks run that do not say.")]
+QueuesOption = Annotated[str | None, typer.Option(help="Queues to serve, separated by commas; default: all.")]
+MaxTasksPerChildOption = Annotated[
+    int, typer.Option(min=0, help="Replace an executor after so many tasks; 0: never.")
+]
+MaxMemoryPerChildMbOption = Annotated[
+    int | None, typer.Option(min=1, help="Replace an executor above this memory in MB.")
+]
+DrainTimeoutOption = Annotated[
+    float, typer.Option(min=0, help="Seconds running tasks have after a stop signal; 0: no limit.")
+]
+HttpPortOption = Annotated[
+    int | None, typer.Option(min=1, max=65535, help="Port of the health and metrics endpoints.")
+]
+HttpHostOption = Annotated[str, typer.Option(help="Address of the endpoints.")]
+NoMigrateOption = Annotated[bool, typer.Option("--no-migrate", help="Do not create or upgrade the schema.")]
+LoglevelOption = Annotated[
+    str, typer.Option(callback=_level, help="DEBUG, INFO, WARNING, ERROR or CRITICAL.")
+]
+LogFormatOption = Annotated[LogFormat, typer.Option(help="Log lines for people or for programs.")]
+
+
 def worker(
-    module: Annotated[
-        str | None, typer.Argument(help="The app: `package.module:attribute` or `path/file.py:attribute`.")
-    ] = None,
-    module_option: Annotated[
-        str | None, typer.Option("--module", "-m", help="The same as an option.")
-    ] = None,
-    processes: Annotated[int, typer.Option(min=1, help="Executor processes.")] = 1,
-    concurrency: Annotated[
-        int, typer.Option(min=1, help="Thread and async tasks at once per executor process.")
-    ] = 10,
-    executor: Annotated[
-        DefaultExecutor, typer.Option(help="Where `def` tasks run that do not say.")
-    ] = DefaultExecutor.process,
-    queues: Annotated[
-        str | None, typer.Option(help="Queues to serve, separated by commas; default: all.")
-    ] = None,
-    max_tasks_per_child: Annotated[
-        int, typer.Option(min=0, help="Replace an executor after so many tasks; 0: never.")
-    ] = 0,
-    max_memory_per_child_mb: Annotated[
-        int | None, typer.Option(min=1, help="Replace an executor above this memory in MB.")
-    ] = None,
-    drain_timeout: Annotated[
-        float, typer.Option(min=0, help="Seconds running tasks have after a stop signal; 0: no limit.")
-    ] = 300,
-    http_port: Annotated[
-        int | None, typer.Option(min=1, max=65535, help="Port of the health and metrics endpoints.")
-    ] = None,
-    http_host: Annotated[str, typer.Option(help="Address of the endpoints.")] = "127.0.0.1",
-    no_migrate: Annotated[
-        bool, typer.Option("--no-migrate", help="Do not create or upgrade the schema.")
-    ] = False,
-    loglevel: Annotated[
-        str, typer.Option(callback=_level, help="DEBUG, INFO, WARNING, ERROR or CRITICAL.")
-    ] = "INFO",
-    log_format: Annotated[
-        LogFormat, typer.Option(help="Log lines for people or for programs.")
-    ] = LogFormat.text,
+    module: ModuleArgument = None,
+    module_option: ModuleOption = None,
+    processes: ProcessesOption = 1,
+    concurrency: ConcurrencyOption = 10,
+    executor: ExecutorOption = DefaultExecutor.process,
+    queues: QueuesOption = None,
+    max_tasks_per_child: MaxTasksPerChildOption = 0,
+    max_memory_per_child_mb: MaxMemoryPerChildMbOption = None,
+    drain_timeout: DrainTimeoutOption = 300,
+    http_port: HttpPortOption = None,
+    http_host: HttpHostOption = "127.0.0.1",
+    no_migrate: NoMigrateOption = False,
+    loglevel: LoglevelOption = "INFO",
+    log_format: LogFormatOption = LogFormat.text,
 ) -> None:
     """Claim and run the tasks of an app.
 

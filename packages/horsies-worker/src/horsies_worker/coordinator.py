@@ -222,7 +222,19 @@ class Coordinator:
         due_s: float | None = None
         lane: Lane = "process" if places.process else "shared"
         heads: dict[Lane, tuple[int, int, float]] = {}
-        for tag, identity, generation, name, queue, executor, kwargs, options, *numbers, seconds, flow in rows:
+        for (
+            tag,
+            identity,
+            generation,
+            name,
+            queue,
+            executor,
+            kwargs,
+            options,
+            *numbers,
+            seconds,
+            flow,
+        ) in rows:
             if tag == "claimed":
                 kind = self._kind_of(name, executor)
                 flight = Flight(identity, generation, name, queue, kind, kwargs, options, *numbers)

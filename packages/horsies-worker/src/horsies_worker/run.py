@@ -7,7 +7,6 @@ from importlib.metadata import version
 from typing import Literal
 
 from horsies.app import Horsies
-
 from horsies.app_locator import locator_of
 from horsies.banner import build_banner
 from horsies_worker.logs import configure_logging
