@@ -1,5 +1,6 @@
-"""`python -m horsies_scheduler`."""
+"""`python -m horsies_scheduler`: the same as `horsies scheduler`."""
 
 from horsies_scheduler.cli import main
 
-main()
+if __name__ == "__main__":
+    main()

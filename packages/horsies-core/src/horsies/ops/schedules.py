@@ -1,7 +1,7 @@
 """Schedules in the database: their rows, the firing of one slot, pause and resume (08-scheduler)."""
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -23,6 +23,16 @@ type FireOutcome = Literal["inserted", "same", "different", "unreadable", "stale
 def _patterns() -> TypeAdapter[AnyPattern]:
     # Building it takes longer than importing this module, which every app does.
     return TypeAdapter(SchedulePattern)
+
+
+_UNKNOWN: Mapping[str, object] = {
+    "task": None,
+    "queue": None,
+    "pattern": None,
+    "timezone": None,
+    "config_hash": None,
+    "next": None,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +159,12 @@ def due_schedules(now: datetime | None) -> Op[list[DueSchedule]]:
     """Those whose time has come, oldest first; only they are read."""
     rows: list[Row] = yield Run("due_schedules", {"now": now})
     return [DueSchedule(*row) for row in rows]
+
+
+def seconds_to_next(now: datetime | None) -> Op[float | None]:
+    """How long until the next one is due, those that are due already left out; `None` if there is no other."""
+    rows: list[Row] = yield Run("next_due", {"now": now})
+    return rows[0][0] if rows else None
 
 
 def fire_slot(
@@ -307,10 +323,7 @@ def pause_schedule(
         configured: What an app at hand knows of it; then its row is made if there is none yet.
         now: The time that the statements take for now, if not the database's.
     """
-    nothing: dict[str, object] = dict.fromkeys(
-        ("task", "queue", "pattern", "timezone", "config_hash", "next")
-    )
-    rows: list[Row] = yield Run("pause_schedule", nothing | {"schedule": name, "by": by, "now": now})
+    rows: list[Row] = yield Run("pause_schedule", {**_UNKNOWN, "schedule": name, "by": by, "now": now})
     if not rows[0][0] and configured is not None:
         row, pattern = configured
         time = yield from database_time(now)

@@ -7,6 +7,15 @@ where s.enabled and not s.paused
     and coalesce(s.next_run_at, '-infinity') <= coalesce(%(now)s::timestamptz, now())
 order by coalesce(s.next_run_at, '-infinity'), s.name
 
+-- Seconds until the next one is due; what is due already is not asked for.
+-- name: next_due
+select extract(epoch from s.next_run_at - coalesce(%(now)s::timestamptz, now()))::double precision
+from {schema}.schedules s
+where s.enabled and not s.paused
+    and coalesce(s.next_run_at, '-infinity') > coalesce(%(now)s::timestamptz, now())
+order by coalesce(s.next_run_at, '-infinity'), s.name
+limit 1
+
 -- name: fire_slot
 select {schema}.fire_slot(
     %(schedule)s::text, %(config_hash)s::text, %(expected)s::timestamptz, %(slot)s::timestamptz, %(next)s::timestamptz,
