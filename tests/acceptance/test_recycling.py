@@ -12,13 +12,17 @@ WAIT_MS = 20_000
 
 
 def pids(worker: RunningProcess) -> set[int]:
-    return {child.pid for child in psutil.Process(worker.pid).children() if child.status() != psutil.STATUS_ZOMBIE}
+    return {
+        child.pid for child in psutil.Process(worker.pid).children() if child.status() != psutil.STATUS_ZOMBIE
+    }
 
 
 def test_recycling_by_count(basic: Any, start_worker: StartWorker, tmp_path: Any) -> None:
     """R-038: no executor runs more than N tasks, all tasks complete once, nothing counts as a crash."""
     with start_worker("--processes", "2", "--max-tasks-per-child", "10") as worker:
-        handles = basic.write.send_many([{"folder": str(tmp_path), "text": str(n)} for n in range(100)]).unwrap()
+        handles = basic.write.send_many(
+            [{"folder": str(tmp_path), "text": str(n)} for n in range(100)]
+        ).unwrap()
         results = [handle.get(WAIT_MS) for handle in handles]
         ran_in = [result.ok_value for result in results]
         assert max(ran_in.count(pid) for pid in set(ran_in)) <= 10

@@ -152,3 +152,17 @@ hoard: list[bytes] = []
 def grow(megabytes: int) -> TaskResult[None, TaskError]:
     hoard.append(b"x" * megabytes * 1_000_000)
     return TaskResult(ok=None)
+
+
+@app.task(
+    "die_with_worker",
+    queue_name="normal",
+    retry_policy=RetryPolicy.fixed([1], auto_retry_for=["WORKER_CRASHED"], jitter=False),
+)
+def die_with_worker(folder: str, worker_pid: int) -> TaskResult[str, TaskError]:
+    marker = Path(folder) / "died"
+    if not marker.exists():
+        marker.touch()
+        os.kill(worker_pid, signal.SIGKILL)
+        time.sleep(60)
+    return TaskResult(ok="survived")

@@ -5,6 +5,7 @@ delay. Nothing here decodes arguments or results: their text goes from the row t
 """
 
 import asyncio
+import json
 import logging
 import time
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from horsies_worker.claims import Claims
 from horsies_worker.executor_pool import ExecutorPool
 from horsies_worker.executor_process import ExecutorProcess
 from horsies_worker.flight import Flight, Outcome
+from horsies_worker.metrics import WorkerMetrics
 from horsies_worker.places import LANES, Demand, Lane, demand
 from horsies_worker.read_ahead import WITHDRAW_AFTER_S, ReadAhead
 from horsies_worker.time_limits import TimeLimits, stop_run
@@ -49,6 +51,7 @@ class Coordinator:
         self.read_ahead = ReadAhead()
         self.failed_because: str | None = None
         """Set when the worker cannot go on."""
+        self.metrics: WorkerMetrics | None = None
         self._worker_id = worker_id
         self._claims = claims
         self._kind_of = kind_of
@@ -111,6 +114,31 @@ class Coordinator:
                         asyncio.get_running_loop().call_later(CANCEL_LOOK_S, self.cancel, task_id)
                     return
 
+    def cancel_all(self, fences: list[tuple[str, int]]) -> None:
+        """Stop the tasks of these (id, generation) whose cancel was requested."""
+        for task_id, _ in fences:
+            self.cancel(task_id)
+
+    def drop(self, fences: list[tuple[str, int]]) -> None:
+        """Stop what is not this worker's any more; its outcome meets a fence that does not match (R-078)."""
+        lost = set(fences)
+        for executor in self._pool.executors:
+            for flight in list(executor.flights.values()):
+                if (flight.id, flight.generation) in lost:
+                    logger.warning("task %s has another owner by now and is stopped here", flight.id)
+                    stop_run(executor, flight)
+
+    def obey(self, payload: str) -> None:
+        """A message of the control channel: a cancel for this worker, or queues that were paused or resumed."""
+        try:
+            message = json.loads(payload)
+            if message.get("worker") == self._worker_id and "cancel" in message:
+                self.cancel(message["cancel"])
+            elif "resume" in message:
+                self.claim_soon()
+        except (ValueError, AttributeError):
+            logger.warning("a message on the control channel cannot be read: %.100s", payload)
+
     def flights(self) -> list[Flight]:
         """Everything this worker answers for at the moment."""
         in_executors = [flight for executor in self._pool.executors for flight in executor.flights.values()]
@@ -129,6 +157,9 @@ class Coordinator:
             of_workflows = of_workflows or flight.workflow_id is not None
             flight.run_us = run_us
             took(flight.task_name, run_us * 1e-6)
+            if self.metrics is not None:
+                outcome = "COMPLETED" if ok else "FAILED"
+                self.metrics.task_finished(flight.task_name, flight.queue_name, outcome, run_us * 1e-6)
             late = flight.timeout_ms is not None and self._limits.end(flight)
             if ok:
                 completed.append(Outcome(flight, envelope))
@@ -194,6 +225,8 @@ class Coordinator:
             rows = await self._claims.cycle(batch)
             self._writing = Batch()
             self.read_ahead.cycle_took(time.monotonic() - begun)
+            if self.metrics is not None:
+                self.metrics.pass_took(time.monotonic() - begun)
             self._take_rows(rows, batch.demand, calls == self._calls)
             self._busy.cycle_ended(batch, {row[1] for row in rows if row[0] == "busy"})
             if not self._claiming:

@@ -1,7 +1,6 @@
 """One worker: its start-up order, its duties, its end (07 §1, §10). The composition root of the process."""
 
 import asyncio
-import json
 import logging
 import os
 import signal
@@ -10,13 +9,12 @@ import sys
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from importlib.metadata import version
 from typing import cast
 
 import psycopg
 
 from horsies.app import Horsies
-from horsies.db import arrays
+from horsies.channels import control
 from horsies.errors.catalogue import ErrorCode
 from horsies.errors.diagnostic import ConfigurationError, HorsiesError
 from horsies.retry import RetryPolicy
@@ -25,10 +23,10 @@ from horsies.transient import is_transient
 from horsies_worker import wire
 from horsies_worker.claims import Claims, ClaimSettings, ServedQueue
 from horsies_worker.coordinator import Coordinator
+from horsies_worker.duties import Duties, Surroundings
 from horsies_worker.executor_pool import ExecutorPool
 from horsies_worker.executor_process import ExecutorStartError
 from horsies_worker.flight import Flight
-from horsies_worker.heartbeat import Heartbeat
 from horsies_worker.link import Link
 from horsies_worker.listening import WorkerListener
 from horsies_worker.options import WorkerOptions
@@ -94,16 +92,22 @@ class Worker:
                 started.cancel()
                 with suppress(asyncio.CancelledError):
                     await started
-                await self._pool.stop()
+                await self._end_executors()
                 return EXIT_DRAINED
             stop.cancel()
             started.result()
         except (ExecutorStartError, HorsiesError, psycopg.Error, ExceptionGroup) as error:
             logger.error("the worker could not start: %s", _shown(error))
-            self._pool.kill()
-            await self._pool.stop()
+            await self._end_executors()
             return EXIT_FAILED
         return await self._work()
+
+    async def _end_executors(self) -> None:
+        """Of a start that did not get through."""
+        pool: ExecutorPool | None = getattr(self, "_pool", None)
+        if pool is not None:
+            pool.kill()
+            await pool.stop()
 
     # -- start
 
@@ -147,11 +151,12 @@ class Worker:
         self._coordinator, self._pool = coordinator, pool
         await self._use_schema()
         await pool.start()
-        channels = {broker.queue_channel(queue.name): queue.name for queue in settings.queues}
+        self._duties = self._make_duties()
+        await self._duties.open()
+        channels = [broker.queue_channel(queue.name) for queue in settings.queues]
+        channels += [control(broker.schema), *self._duties.channels]
         conninfo = broker.conninfo(session=True, application_name="horsies worker listener")
-        self._listener = WorkerListener(
-            conninfo, list(channels), lambda channel, payload: coordinator.claim_soon()
-        )
+        self._listener = WorkerListener(conninfo, channels, self._heard)
         await self._listener.connect()
         await self._register()
 
@@ -182,49 +187,54 @@ class Worker:
                 await asyncio.sleep(pause)
 
     async def _register(self) -> None:
-        statements, config = self._broker.statements, self._app.config
-        recovery = config.recovery
-        interval_ms = min(recovery.runner_heartbeat_interval_ms, recovery.claimer_heartbeat_interval_ms)
-        self._heartbeat = Heartbeat(self.id, self._duty_link, statements, interval_ms / 1000, self._snapshot)
-        row = {
-            "id": self.id,
-            "hostname": socket.gethostname(),
-            "pid": os.getpid(),
-            "version": version("horsies-worker"),
-            "heartbeat_interval_ms": interval_ms,
-            "snapshot": json.dumps(self._snapshot()),
-        }
-        await self._duty_link.execute(statements["register_worker"], row)
-        queues = {
-            "names": arrays.texts(queue.name for queue in self._queues),
-            "priorities": arrays.plain(queue.rank for queue in self._queues),
-            "caps": arrays.plain("NULL" if queue.cap is None else queue.cap for queue in self._queues),
-            "worker": self.id,
-        }
-        await self._duty_link.execute(statements["report_queues"], queues)
-        options = self._options
+        await self._duties.register()
+        options, config = self._options, self._app.config
         logger.info(
             "ready: processes=%d concurrency=%d executor=%s cluster_wide_cap=%s prefetch=%d queues=%s",
             options.processes, options.concurrency, options.executor, config.cluster_wide_cap or "unlimited",
             config.prefetch_buffer, ",".join(queue.name for queue in self._queues),
         )  # fmt: skip
 
+    def _make_duties(self) -> Duties:
+        coordinator, pool = self._coordinator, self._pool
+        duties = Duties(
+            Surroundings(
+                worker_id=self.id,
+                app=self._app,
+                options=self._options,
+                queues=self._queues,
+                cycle_link=self._cycle_link,
+                link=self._duty_link,
+                flights=coordinator.flights,
+                executors=lambda: pool.executors,
+                is_listening=lambda: self._listener.connected,
+            )
+        )
+        duties.heartbeat.on_lost = coordinator.drop
+        duties.heartbeat.on_cancel = coordinator.cancel_all
+        coordinator.metrics = duties.metrics
+        return duties
+
+    def _heard(self, channel: str, payload: str) -> None:
+        """A message, or ("", "") after the connection was lost and made again."""
+        if channel == control(self._broker.schema):
+            self._coordinator.obey(payload)
+        elif not self._duties.hear(channel, payload):
+            self._coordinator.claim_soon()
+
     # -- work and end
 
     async def _work(self) -> int:
         cycles = asyncio.create_task(self._coordinator.run(), name="cycles")
-        duties = [
-            asyncio.create_task(self._heartbeat.run(), name="heartbeat"),
-            asyncio.create_task(self._listener.run(), name="listener"),
-            asyncio.create_task(self._beat(), name="beats to executors"),
-        ]
+        duties = [asyncio.create_task(duty.run(), name=duty.name) for duty in self._duties.loops()]
+        duties.append(asyncio.create_task(self._listener.run(), name="listener"))
         stop = asyncio.create_task(self._stop_requested.wait())
         self._coordinator.claim_soon()
         await asyncio.wait((cycles, stop, *duties), return_when=asyncio.FIRST_COMPLETED)
         for task in (cycles, *duties):
             if task.done():
                 self._coordinator.give_up(f"{task.get_name()} ended: {task.exception()}")
-        self._heartbeat.state = "draining"
+        self._duties.drain()
         self._coordinator.stop_claiming()
         if not cycles.done():
             await self._drain(cycles)
@@ -240,12 +250,6 @@ class Worker:
             )
             return EXIT_FAILED
         return EXIT_FORCED if self._forced else EXIT_DRAINED
-
-    async def _beat(self) -> None:
-        """Executors that hear nothing for the stale threshold end themselves (R-091)."""
-        while True:
-            self._pool.beat()
-            await asyncio.sleep(self._app.config.recovery.running_stale_threshold_ms / 4000)
 
     async def _drain(self, cycles: "asyncio.Task[None]") -> None:
         """Until what runs has ended; a second signal or the time limit ends it by force (R-130, R-131)."""
@@ -265,6 +269,7 @@ class Worker:
 
     async def _close(self, cycles: "asyncio.Task[None]") -> None:
         await self._listener.close()
+        self._duties.close()
         with suppress(psycopg.Error):
             await self._duty_link.execute(self._broker.statements["stop_worker"], {"id": self.id})
         await self._duty_link.close()
@@ -294,19 +299,6 @@ class Worker:
         if executor == "default":
             return (task.definition.executor if task is not None else None) or self._options.executor
         return executor
-
-    def _snapshot(self) -> dict[str, object]:
-        options, config = self._options, self._app.config
-        return {
-            "processes": options.processes,
-            "concurrency": options.concurrency,
-            "memory_limit": options.memory_limit,
-            "executor": options.executor,
-            "prefetch_buffer": config.prefetch_buffer,
-            "cluster_wide_cap": config.cluster_wide_cap,
-            "queues": [queue.name for queue in self._queues],
-            "tasks_running": len(self._coordinator.flights()),
-        }
 
 
 def served_queues(app: Horsies, wanted: Sequence[str] | None) -> list[ServedQueue]:
