@@ -171,7 +171,7 @@ def test_wrong_usage_is_explained_on_stderr(arguments: list[str]) -> None:
     assert "Usage: horsies" in done.stderr
 
 
-@pytest.mark.parametrize("name", ["scheduler", "syce"])
+@pytest.mark.parametrize("name", ["syce"])
 def test_a_package_without_its_program_says_so(name: str) -> None:
     # C-004: the module, and the command, have the same options and exit codes.
     for done in (run_module(f"horsies_{name}"), _horsies(name)):
