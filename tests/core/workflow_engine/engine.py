@@ -152,6 +152,24 @@ class Engine:
         """A prepare step has ended with this."""
         return self.worker.complete(step, result=json.dumps(decision), now=now)
 
+    # -- control
+
+    def pause(self, workflow_id: str, now: datetime | None = None) -> tuple[bool, bool]:
+        """Whether it is known, and whether it was changed."""
+        return self._control("pause_workflow", workflow_id, now)
+
+    def resume(self, workflow_id: str, now: datetime | None = None) -> tuple[bool, bool]:
+        """As `pause`."""
+        return self._control("resume_workflow", workflow_id, now)
+
+    def cancel(self, workflow_id: str, now: datetime | None = None) -> tuple[bool, bool]:
+        """As `pause`."""
+        return self._control("cancel_workflow", workflow_id, now)
+
+    def _control(self, statement: str, workflow_id: str, now: datetime | None) -> tuple[bool, bool]:
+        (row,) = self.run(statement, id=workflow_id, now=now)
+        return row[0], row[1]
+
     # -- look
 
     def workflow(self, workflow_id: str) -> dict[str, Any]:
@@ -191,6 +209,16 @@ class Engine:
                 "select * from horsies.tasks where workflow_id = %s order by node_index, id", [workflow_id]
             )
             return cursor.fetchall()
+
+    def child(self, workflow_id: str, node_id: str) -> str:
+        """The id of a node's child workflow."""
+        return str(self.node(workflow_id, node_id)["sub_workflow_id"])
+
+    def begin_child(self, graph: Mapping[str, Any]) -> str:
+        """Take the one step that is claimable and give it this child; the child's id."""
+        ((name, step),) = self.claim().items()
+        self.decide(step, {"decision": "child", "child": dict(graph)})
+        return self.child(str(step.workflow_id), name.removeprefix("?"))
 
     def run(self, statement: str, **params: Any) -> list[tuple[Any, ...]]:
         """Rows of a statement of the library."""

@@ -263,6 +263,7 @@ class Horsies(AppActions, AppHealth, AppSchedules, WorkflowMethods):
                 try:
                     broker = Broker(self.config.broker, run_schema_migrations=self._may_migrate)
                     broker.retention = self.config.retention
+                    broker.ok_type_of = self.ok_type_of
                     self._broker = broker
                 except Exception as error:
                     raise HorsiesError(

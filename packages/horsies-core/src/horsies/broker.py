@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -34,6 +35,8 @@ class Broker(BrokerHealth, ScheduleCalls):
         self.statements = Statements(config.schema_name)
         self.retention: RetentionConfig | None = None
         """How long the app it belongs to keeps what ended; None without an app."""
+        self.ok_type_of: Callable[[str], Any] = _no_type
+        """Declared type of a task's success value by the task's name; None for one that its app does not have."""
         self.now: datetime | None = None
         """The time that this process's statements take for now; None, outside tests, is the database's clock."""
         self._may_migrate = run_schema_migrations
@@ -179,3 +182,7 @@ class Broker(BrokerHealth, ScheduleCalls):
 
     def _connect_session(self) -> psycopg.Connection[Any]:
         return connect(self.conninfo(session=True), timeout=float(self.config.pool_timeout), prepare=False)
+
+
+def _no_type(task_name: str) -> None:
+    """Without an app no task is known."""

@@ -8,7 +8,7 @@ from horsies.codec.structure import is_any
 from horsies.errors.catalogue import ErrorCode
 from horsies.errors.diagnostic import WorkflowValidationError
 from horsies.workflow.definition_base import DefinitionBase, DefinitionClass, facts_of, label_of
-from horsies.workflow.spec import WorkflowSpec
+from horsies.workflow.spec_base import SpecBase
 from horsies.workflow.type_fit import UNKNOWN, fits
 
 
@@ -21,7 +21,7 @@ def read_output_type(definition: DefinitionClass) -> Any:
 
 
 def output_type_error(
-    spec: WorkflowSpec[Any], definition: DefinitionClass | None = None
+    spec: SpecBase[Any], definition: DefinitionClass | None = None
 ) -> WorkflowValidationError | None:
     """HRS-025, if a spec does not give what its definition declares.
 

@@ -25,7 +25,7 @@ from horsies.workflow.node import JoinKind, Node, NodeKind
 from horsies.workflow.nodes import CallNode, SubWorkflowNode, TaskNode
 from horsies.workflow.output_type import output_type_error
 from horsies.workflow.policy import SuccessPolicy
-from horsies.workflow.spec import WorkflowSpec
+from horsies.workflow.spec_base import SpecBase
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ class WorkflowPlan:
     nodes: tuple[NodePlan, ...]
 
 
-def plan_of(spec: WorkflowSpec[Any]) -> WorkflowPlan:
+def plan_of(spec: SpecBase[Any]) -> WorkflowPlan:
     """A spec as plain values, after the checks of a start.
 
     Raises:
@@ -140,7 +140,7 @@ def plan_of(spec: WorkflowSpec[Any]) -> WorkflowPlan:
     )
 
 
-def _start_errors(spec: WorkflowSpec[Any]) -> list[HorsiesError]:
+def _start_errors(spec: SpecBase[Any]) -> list[HorsiesError]:
     errors: list[HorsiesError] = []
     advice = "make the spec with app.workflow(...), or give the node a queue and a priority"
     for node in spec.tasks:
@@ -167,7 +167,7 @@ def _start_errors(spec: WorkflowSpec[Any]) -> list[HorsiesError]:
 
 
 class _Planner:
-    def __init__(self, spec: WorkflowSpec[Any], retention: RetentionConfig) -> None:
+    def __init__(self, spec: SpecBase[Any], retention: RetentionConfig) -> None:
         self._places = {id(node): index for index, node in enumerate(spec.tasks)}
         self._retention = retention
 

@@ -13,8 +13,16 @@ from horsies.workflow.freeze import copy_nodes, copy_policy, freeze_value, write
 from horsies.workflow.host import WorkflowHost
 from horsies.workflow.mermaid import Direction, draw, graph_of
 from horsies.workflow.node import Node
-from horsies.workflow.nodes import AnyNode
 from horsies.workflow.policy import SuccessPolicy, read_on_error
+from horsies.workflow.spec_base import SpecBase
+from horsies.workflow.start import (
+    WorkflowStartResult,
+    retry_spec,
+    retry_spec_async,
+    start_spec,
+    start_spec_async,
+)
+from horsies.workflow.start_errors import WorkflowStartError
 from horsies.workflow.validate import validate
 from horsies.workflow.validate.draft import Draft
 
@@ -22,7 +30,7 @@ type NodeResults = dict[str, TaskResult[Any, TaskError] | None]
 """The success value of a workflow without output node: by node id, the results of the nodes nothing depends on."""
 
 
-class WorkflowSpec[T]:
+class WorkflowSpec[T](SpecBase[T]):
     """A workflow as a graph of nodes. `T` is the success value of its output node.
 
         load = TaskNode(fn=load_rows)
@@ -58,14 +66,6 @@ class WorkflowSpec[T]:
         "workflow_def_cls",
     )
 
-    name: str
-    tasks: tuple[AnyNode, ...]
-    on_error: OnError
-    output: Node[T] | None
-    success_policy: SuccessPolicy | None
-    definition_key: str | None
-    workflow_def_cls: type[DefinitionBase[Any]] | None
-    resend_on_transient_err: bool
     _broker: Broker | None
     _host: WorkflowHost | None
 
@@ -183,6 +183,35 @@ class WorkflowSpec[T]:
     def config(self) -> AppConfig | None:
         """The configuration of the app it is bound to."""
         return None if self._host is None else self._host.config
+
+    def start(self, workflow_id: str | None = None) -> WorkflowStartResult[T]:
+        """Start the workflow: all of it is written, or nothing.
+
+        Args:
+            workflow_id: Its id, a UUID as text; made up if left out. Starting an id again
+                gives the workflow that has it.
+
+        Returns:
+            `Ok` with a handle; `Err` with `BROKER_NOT_CONFIGURED`, `VALIDATION_FAILED`, `ENQUEUE_FAILED` or
+            `INTERNAL_FAILED`.
+        """
+        return start_spec(self, workflow_id)
+
+    async def start_async(self, workflow_id: str | None = None) -> WorkflowStartResult[T]:
+        """As `start`, for event loops."""
+        return await start_spec_async(self, workflow_id)
+
+    def retry_start(self, error: WorkflowStartError) -> WorkflowStartResult[T]:
+        """Start again under the id of a start that could not be written; so it is started once at most.
+
+        Args:
+            error: What the start returned; its code has to be `ENQUEUE_FAILED`.
+        """
+        return retry_spec(self, error)
+
+    async def retry_start_async(self, error: WorkflowStartError) -> WorkflowStartResult[T]:
+        """As `retry_start`, for event loops."""
+        return await retry_spec_async(self, error)
 
     def to_mermaid(self, direction: Direction = "TD") -> str:
         """The graph as text for Mermaid.
