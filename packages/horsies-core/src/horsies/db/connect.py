@@ -121,14 +121,13 @@ async def connect_async(conninfo: str, *, timeout: float, prepare: bool) -> Owne
         raise ConnectionTimeout(f"the database host was not resolved within {timeout:.1f} s") from None
     for attempt, share in _shares(attempts, deadline):
         try:
-            async with asyncio.timeout(share):
-                return await OwnedAsyncConnection.connect(
-                    make_conninfo("", **attempt), autocommit=True, prepare_threshold=0 if prepare else None
-                )
+            connection = OwnedAsyncConnection(await _open_async(attempt, share), tuple_row)
         except psycopg.OperationalError as error:
             failure = error
-        except TimeoutError:
-            failure = _no_answer(attempt, share)
+        else:
+            await connection.set_autocommit(True)
+            connection.prepare_threshold = 0 if prepare else None
+            return connection
     raise failure
 
 
@@ -219,19 +218,42 @@ def _shares(attempts: list[Attempt], deadline: float) -> Iterator[tuple[Attempt,
 def _open(attempt: Attempt, timeout: float) -> PGconn:
     deadline = time.monotonic() + timeout
     pgconn = pq.PGconn.connect_start(make_conninfo("", **attempt).encode())
+    try:
+        for events in _greeting(pgconn):
+            if not _wait(pgconn.socket, events, deadline):
+                raise _no_answer(attempt, timeout)
+    except BaseException:
+        pgconn.finish()
+        raise
+    return pgconn
+
+
+async def _open_async(attempt: Attempt, timeout: float) -> PGconn:
+    pgconn = pq.PGconn.connect_start(make_conninfo("", **attempt).encode())
+    try:
+        async with asyncio.timeout(timeout):
+            for events in _greeting(pgconn):
+                await wait_async(pgconn.socket, events)
+    except BaseException as error:
+        # Also when the caller was cancelled: a server's process that waits for half a greeting takes part in nothing,
+        # and whoever drops a database waits for it until the server's authentication_timeout.
+        pgconn.finish()
+        if isinstance(error, TimeoutError):
+            raise _no_answer(attempt, timeout) from None
+        raise
+    return pgconn
+
+
+def _greeting(pgconn: PGconn) -> Generator[int]:
+    # Yields the poll events it needs before it can go on.
     state = pq.PollingStatus.WRITING
     while pgconn.status != pq.ConnStatus.BAD:
         if state == pq.PollingStatus.OK:
             pgconn.nonblocking = 1
-            return pgconn
-        events = select.POLLIN if state == pq.PollingStatus.READING else select.POLLOUT
-        if not _wait(pgconn.socket, events, deadline):
-            pgconn.finish()
-            raise _no_answer(attempt, timeout)
+            return
+        yield select.POLLIN if state == pq.PollingStatus.READING else select.POLLOUT
         state = pq.PollingStatus(pgconn.connect_poll())
-    message = pgconn.get_error_message()
-    pgconn.finish()
-    raise psycopg.OperationalError(f"connection failed: {message}")
+    raise psycopg.OperationalError(f"connection failed: {pgconn.get_error_message()}")
 
 
 def _no_answer(attempt: Attempt, timeout: float) -> ConnectionTimeout:
