@@ -10,6 +10,7 @@ from horsies import (
     AppConfig,
     CustomQueueConfig,
     Horsies,
+    OperationalErrorCode,
     PostgresConfig,
     QueueMode,
     RecoveryConfig,
@@ -166,3 +167,22 @@ def die_with_worker(folder: str, worker_pid: int) -> TaskResult[str, TaskError]:
         os.kill(worker_pid, signal.SIGKILL)
         time.sleep(60)
     return TaskResult(ok="survived")
+
+
+@app.task("begin_once", queue_name="normal")
+def begin_once(folder: str, name: str) -> TaskResult[str, TaskError]:
+    note(folder, name)
+    time.sleep(0.005)
+    return TaskResult(ok=name)
+
+
+@app.task(
+    "begin_again",
+    queue_name="normal",
+    retry_policy=RetryPolicy(
+        max_retries=20, intervals=[1] * 20, jitter=False, auto_retry_for=[OperationalErrorCode.WORKER_CRASHED]
+    ),
+)
+def begin_again(n: int) -> TaskResult[int, TaskError]:
+    time.sleep(0.02)
+    return TaskResult(ok=n)
