@@ -1,6 +1,9 @@
 """Workflows that the acceptance tests run with a real worker."""
 
 import os
+import signal
+import time
+from pathlib import Path
 from typing import Any
 
 from horsies import (
@@ -90,6 +93,30 @@ def second_time(folder: str) -> Number:
     return TaskResult(ok=2)
 
 
+@app.task("nap")
+def nap(folder: str, seconds: float) -> Number:
+    note(folder, "begin")
+    time.sleep(seconds)
+    note(folder, "end")
+    return TaskResult(ok=1)
+
+
+@app.task("nap_again", retry_policy=RetryPolicy.fixed([1], auto_retry_for=["WORKER_CRASHED"], jitter=False))
+def nap_again(folder: str) -> Number:
+    again = Path(folder, "again").exists()
+    Path(folder, "again").touch()
+    note(folder, "begin")
+    if not again:
+        time.sleep(60)
+    return TaskResult(ok=2)
+
+
+@app.task("die")
+def die() -> Number:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return TaskResult(ok=0)
+
+
 class Pair(WorkflowDefinition[int]):
     """Two numbers and their sum, by context."""
 
@@ -163,3 +190,38 @@ class Orphan(WorkflowDefinition[Any]):
     child = SubWorkflowNode(
         Grown, kwargs={"steps": 3}, waits_for=[first], args_from={"start": first}, allow_failed_deps=True
     )
+
+
+class Broken(WorkflowDefinition[int]):
+    """A child that fails."""
+
+    name = "broken"
+    definition_key = "acceptance.broken"
+    node = TaskNode(fn=broken)
+
+    class Meta:
+        output = "node"
+
+
+class Troubled(WorkflowDefinition[int]):
+    """Its child fails."""
+
+    name = "troubled"
+    definition_key = "acceptance.troubled"
+    child = SubWorkflowNode(Broken)
+
+    class Meta:
+        output = "child"
+
+
+def _takes_long(context: WorkflowContext) -> bool:
+    time.sleep(60)
+    return True
+
+
+class Slow(WorkflowDefinition[Any]):
+    """A condition that does not come to an end."""
+
+    name = "slow"
+    definition_key = "acceptance.slow"
+    node = TaskNode(fn=one, run_when=_takes_long)

@@ -25,6 +25,7 @@ from horsies_worker.options import WorkerOptions
 from horsies_worker.ping import PingAnswerer
 from horsies_worker.reaper import Reaper, recovery_steps
 from horsies_worker.state_report import StateReport
+from horsies_worker.workflow_upkeep import workflow_steps
 
 DRAINING = "draining"
 
@@ -204,8 +205,9 @@ def _reaper(around: Surroundings, partitions: Partitions) -> Reaper:
     recovery = recovery_steps(
         config.recovery, config.effective_claim_lease_ms, runner, around.app.registered_policy
     )
+    workflows = workflow_steps(config.recovery, config.retention, runner)
     return Reaper(
-        [*recovery, partitions.step(), Cleaning(link, statements, config.retention).step()],
+        [*recovery, *workflows, partitions.step(), Cleaning(link, statements, config.retention).step()],
         check_interval_s=config.recovery.check_interval_ms / 1000,
         heartbeat_interval_s=around.heartbeat_interval_ms / 1000,
     )

@@ -24,7 +24,7 @@ DROP_TRIES = 3
 
 
 class Cleaning:
-    """R-115: samples, idempotency keys and workers that are past their time."""
+    """R-115: samples, idempotency keys, workers and workflows that are past their time."""
 
     def __init__(
         self,
@@ -41,6 +41,8 @@ class Cleaning:
             "clean_keys": {},
             "clean_workers": {"keep_hours": DEAD_WORKER_KEPT_HOURS},
         }
+        if retention.terminal_record_retention_hours is not None:
+            self._jobs["clean_workflows"] = {"keep_hours": retention.terminal_record_retention_hours}
         if retention.worker_state_retention_hours is not None:
             self._jobs["clean_samples"] = {"keep_hours": retention.worker_state_retention_hours}
 

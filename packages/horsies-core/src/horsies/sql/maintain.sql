@@ -47,3 +47,8 @@ order by d.day, d.retention_class
 
 -- name: drop_history_partition
 select {schema}.drop_history_partition(%(class)s::text, %(day)s::date, %(now)s::timestamptz)
+
+-- Workflows with their trees.
+-- name: clean_workflows
+select {schema}.clean_workflows(
+    %(keep_hours)s::integer * interval '1 hour', %(limit)s::integer, %(now)s::timestamptz)

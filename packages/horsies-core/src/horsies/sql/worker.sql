@@ -42,9 +42,7 @@ on conflict do nothing
 update {schema}.workers set state = 'stopped', stopped_at = now(), heartbeat_at = now() where id = %(id)s
 
 -- name: return_undispatched
-select {schema}.hand_back(%(worker)s::uuid, array_agg(t.id), array_agg(t.claim_generation), now())
-from {schema}.tasks t
-where t.worker_id = %(worker)s::uuid and t.status <> 'PENDING' and t.id <> all (%(kept)s::uuid[])
+select {schema}.return_undispatched(%(worker)s::uuid, %(kept)s::uuid[])
 
 -- name: ensure_history_of
 select {schema}.ensure_history(c.retention_class)

@@ -51,3 +51,17 @@ select n.node_id, n.status, {schema}.source_name(n.kind, n.task_name, n.definiti
 from {schema}.node_states n
 where n.workflow_id = %(id)s::uuid
 order by n.node_index
+
+-- name: list_paused_workflows
+select w.id::text
+from {schema}.workflows w
+where w.status = 'PAUSED' and w.paused_at <= coalesce(%(now)s::timestamptz, now()) - %(policy_s)s::double precision * interval '1 second'
+order by w.paused_at
+limit %(limit)s
+
+-- name: expire_workflow
+select {schema}.expire_workflow(
+    %(id)s::uuid, %(policy_s)s::double precision * interval '1 second', %(now)s::timestamptz)
+
+-- name: cancel_orphans
+select {schema}.cancel_orphans(%(limit)s::integer, %(now)s::timestamptz)

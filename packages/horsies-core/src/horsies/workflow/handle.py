@@ -193,7 +193,7 @@ class WorkflowHandle[T]:
             raise WorkflowNotFoundError(self.workflow_id) from None
 
     def _types(self) -> Types:
-        return result_types(self.broker)
+        return result_types(self.broker.ok_type_of)
 
     # -- running them
 

@@ -4,7 +4,7 @@ That is a task's name, or `horsies.subworkflow:<definition key>` for a child wor
 """
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from horsies.workflow.definition_base import facts_of
 from horsies.workflow.definition_registry import DEFINITIONS
@@ -13,16 +13,11 @@ from horsies.workflow.type_fit import UNKNOWN
 CHILD_PREFIX = "horsies.subworkflow:"
 
 
-class TypeSource(Protocol):
-    """An app, as far as it knows types."""
-
-    def ok_type_of(self, task_name: str) -> Any:
-        """Declared type of a task's success value; `None` if the task is not registered here."""
-        ...
-
-
-def result_types(app: TypeSource) -> Callable[[str], Any]:
+def result_types(ok_type_of: Callable[[str], Any]) -> Callable[[str], Any]:
     """Finds the declared type of a success value by the name of its source.
+
+    Args:
+        ok_type_of: An app's types by task name; gives `None` for a task that is not registered here.
 
     Returns:
         A function that raises `LookupError` for a task or definition that is unknown in this process.
@@ -31,7 +26,7 @@ def result_types(app: TypeSource) -> Callable[[str], Any]:
     def find(name: str) -> Any:
         if name.startswith(CHILD_PREFIX):
             return child_type(name.removeprefix(CHILD_PREFIX))
-        found = app.ok_type_of(name)
+        found = ok_type_of(name)
         if found is None:
             raise LookupError(name)
         return found

@@ -40,7 +40,7 @@ class Runner:
     ) -> None:
         self._app = app
         self._tasks: Mapping[str, TaskFunction[..., Any]] = app.tasks
-        self._ok_types = result_types(app)
+        self._ok_types = result_types(app.ok_type_of)
         self._keeper = keeper
         self._marks = marks
         self._reporter = Reporter(keeper)

@@ -96,6 +96,8 @@ create function {schema}.fail_running(
 language plpgsql as $$
 declare
     _now timestamptz := coalesce(_at, now());
+    _ids uuid[] := array(select e.id from json_to_recordset(_ends) as e (id uuid));
+    _free uuid[];
     _e record;
 begin
     retried := 0;
@@ -103,10 +105,16 @@ begin
         return;
     end if;
     handled := 0;
-    perform {schema}.ensure_history_for(array(select e.id from json_to_recordset(_ends) as e (id uuid)), _now);
-    if {schema}.hold_silent(_worker, _threshold_ms, true, _now) then
+    _free := {schema}.hold_trees_of(_ids);
+    if cardinality(_free) < cardinality(_ids) then
+        select json_agg(e.value) into _ends
+        from json_array_elements(_ends) as e (value) where (e.value ->> 'id')::uuid = any (_free);
+    end if;
+    perform {schema}.ensure_history_for(_free, _now);
+    if _ends is not null and {schema}.hold_silent(_worker, _threshold_ms, true, _now) then
         select * into _e from {schema}.end_tasks(_worker, _ends, _now);
         perform {schema}.after_end(_e.awaited, _e.keyed, _now);
+        perform {schema}.wake_queues({schema}.after_node_tasks(_e.nodes, _now));
         retried := coalesce(cardinality(_e.retried), 0);
         handled := retried + coalesce(cardinality(_e.done), 0);
     end if;
@@ -120,11 +128,13 @@ declare
     _now timestamptz := coalesce(_at, now());
     _awaited uuid[];
     _keyed uuid[];
+    _nodes {schema}.node_end[];
     _count integer;
 begin
     if not {schema}.begin_step('expired') then
         return null;
     end if;
+    _ids := {schema}.hold_trees_of(_ids);
     perform {schema}.ensure_history_for(_ids, _now);
     with due as (
         select t.id from {schema}.tasks t
@@ -149,10 +159,14 @@ begin
         from ended
     )
     select array_agg(e.id) filter (where e.awaited), array_agg(e.id) filter (where e.idempotency_key is not null),
-        count(*)
-    into _awaited, _keyed, _count
+        count(*),
+        array_agg({schema}.node_end_of(e.workflow_id, e.node_index, e.task_name, 'EXPIRED',
+            replace(_result, '00000000-0000-0000-0000-000000000000', e.id::text), 'TASK_EXPIRED', null))
+            filter (where e.is_workflow_task)
+    into _awaited, _keyed, _count, _nodes
     from ended e;
     perform {schema}.after_end(_awaited, _keyed, _now);
+    perform {schema}.wake_queues({schema}.after_node_tasks(_nodes, _now));
     return _count;
 end $$;
 

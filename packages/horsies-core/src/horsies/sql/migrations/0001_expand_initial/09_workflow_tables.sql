@@ -48,6 +48,7 @@ create table {schema}.workflows (
     autovacuum_analyze_threshold = 1000
 );
 create index workflows_children on {schema}.workflows (parent_workflow_id) where parent_workflow_id is not null;
+create index workflows_tree on {schema}.workflows (root_id) where parent_workflow_id is not null;
 create index workflows_paused on {schema}.workflows (paused_at) where status = 'PAUSED';
 create index workflows_open on {schema}.workflows (sent_at) where status in ('PENDING', 'RUNNING', 'PAUSED');
 create index workflows_ended on {schema}.workflows (completed_at) where parent_workflow_id is null and completed_at is not null;
