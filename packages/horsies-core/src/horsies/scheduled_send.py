@@ -131,11 +131,6 @@ def _plan(config: AppConfig, schedule: TaskSchedule, task: TaskDefinition) -> Se
 
 def _arguments(config: AppConfig, schedule: TaskSchedule, signature: TaskSignature) -> str | None:
     bound = bind_arguments(schedule, signature.parameters)
-    for parameter in signature.parameters:
-        if parameter.name in bound and parameter.taskresult_of is not None:
-            _refuse(
-                schedule, f"parameter {parameter.name!r} takes another task's result; a schedule has none"
-            )
     try:
         text = signature.encode(signature.bind((), bound))
     except (ArgumentError, EncodeError) as problem:

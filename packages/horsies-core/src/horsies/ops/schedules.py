@@ -164,7 +164,8 @@ def due_schedules(now: datetime | None) -> Op[list[DueSchedule]]:
 def seconds_to_next(now: datetime | None) -> Op[float | None]:
     """How long until the next one is due, those that are due already left out; `None` if there is no other."""
     rows: list[Row] = yield Run("next_due", {"now": now})
-    return rows[0][0] if rows else None
+    seconds: float | None = rows[0][0]
+    return seconds
 
 
 def fire_slot(

@@ -1,20 +1,10 @@
 -- Schedules: reading where they stand, firing what is due, pausing.
 
 -- name: due_schedules
-select s.name, s.config_hash, s.next_run_at, coalesce(%(now)s::timestamptz, now())
-from {schema}.schedules s
-where s.enabled and not s.paused
-    and coalesce(s.next_run_at, '-infinity') <= coalesce(%(now)s::timestamptz, now())
-order by coalesce(s.next_run_at, '-infinity'), s.name
+select d.name, d.config_hash, d.next_run_at, d.now from {schema}.due_schedules(%(now)s::timestamptz) d
 
--- Seconds until the next one is due; what is due already is not asked for.
 -- name: next_due
-select extract(epoch from s.next_run_at - coalesce(%(now)s::timestamptz, now()))::double precision
-from {schema}.schedules s
-where s.enabled and not s.paused
-    and coalesce(s.next_run_at, '-infinity') > coalesce(%(now)s::timestamptz, now())
-order by coalesce(s.next_run_at, '-infinity'), s.name
-limit 1
+select {schema}.next_due(%(now)s::timestamptz)
 
 -- name: fire_slot
 select {schema}.fire_slot(

@@ -30,6 +30,35 @@ create table {schema}.schedules (
 -- A tick reads what is due, whatever else there is.
 create index schedules_due on {schema}.schedules (coalesce(next_run_at, '-infinity'), name) where enabled and not paused;
 
+-- What is due, oldest first. The planner knows too little of next_run_at to see by itself that few rows are: it would read
+-- and sort the table.
+create function {schema}.due_schedules(_now timestamptz default null)
+returns table (name text, config_hash text, next_run_at timestamptz, now timestamptz)
+language plpgsql stable set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off as $$
+declare
+    _at timestamptz := coalesce(_now, now());
+begin
+    return query
+        select s.name, s.config_hash, s.next_run_at, _at
+        from {schema}.schedules s
+        where s.enabled and not s.paused and coalesce(s.next_run_at, '-infinity') <= _at
+        order by coalesce(s.next_run_at, '-infinity'), s.name;
+end $$;
+
+-- Seconds until the next one is due; null if there is none. What is due already is not asked for.
+create function {schema}.next_due(_now timestamptz default null) returns double precision
+language plpgsql stable set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off as $$
+declare
+    _at timestamptz := coalesce(_now, now());
+begin
+    return (
+        select extract(epoch from s.next_run_at - _at)
+        from {schema}.schedules s
+        where s.enabled and not s.paused and coalesce(s.next_run_at, '-infinity') > _at
+        order by coalesce(s.next_run_at, '-infinity'), s.name
+        limit 1);
+end $$;
+
 -- Who leads, for display; what holds the leadership is an advisory lock.
 create table {schema}.leases (
     name text primary key,
