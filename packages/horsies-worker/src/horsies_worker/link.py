@@ -7,7 +7,6 @@ parameters, describing columns, a timer for every wait) takes three times the pr
 import asyncio
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 
 import psycopg
 from psycopg import pq
@@ -33,6 +32,7 @@ class Link:
         self._names: set[bytes] = set()
         self._loader: RowLoader
         self._turn = asyncio.Lock()
+        self._fd = -1
         self._answer: asyncio.Future[PGresult] | None = None
         self._last: PGresult | None = None
         self.answered_at = 0.0
@@ -48,7 +48,9 @@ class Link:
         self._connection = connection
         self._names.clear()
         self._loader = row_loader(connection)
-        asyncio.get_running_loop().add_reader(connection.fileno(), self._read, connection.pgconn)
+        # libpq does not tell the socket of a connection that was lost, and the loop must let go of it all the same.
+        self._fd = connection.fileno()
+        asyncio.get_running_loop().add_reader(self._fd, self._read, connection.pgconn)
 
     async def reconnect(self) -> None:
         """Close what is left of the connection and open a new one."""
@@ -105,7 +107,7 @@ class Link:
         self._answer, self._last = loop.create_future(), None
         if pgconn.flush():
             # More than the socket takes at once: the rest goes as soon as it has room.
-            loop.add_writer(pgconn.socket, self._write, pgconn)
+            loop.add_writer(self._fd, self._write, pgconn)
         result = await self._answer
         if result.status in (pq.ExecStatus.FATAL_ERROR, pq.ExecStatus.BAD_RESPONSE):
             raise error_from_result(result)
@@ -126,7 +128,7 @@ class Link:
                     return
                 self._last = result
         except psycopg.Error as error:
-            asyncio.get_running_loop().remove_reader(pgconn.socket)
+            asyncio.get_running_loop().remove_reader(self._fd)
             if answer is not None and not answer.done():
                 answer.set_exception(error)
             else:
@@ -135,9 +137,9 @@ class Link:
     def _write(self, pgconn: PGconn) -> None:
         try:
             if not pgconn.flush():
-                asyncio.get_running_loop().remove_writer(pgconn.socket)
+                asyncio.get_running_loop().remove_writer(self._fd)
         except psycopg.Error as error:
-            asyncio.get_running_loop().remove_writer(pgconn.socket)
+            asyncio.get_running_loop().remove_writer(self._fd)
             if self._answer is not None and not self._answer.done():
                 self._answer.set_exception(error)
 
@@ -149,8 +151,8 @@ class Link:
         connection, self._connection = self._connection, None
         if connection is None:
             return
-        with suppress(psycopg.Error, OSError, ValueError):
-            loop = asyncio.get_running_loop()
-            loop.remove_reader(connection.fileno())
-            loop.remove_writer(connection.fileno())
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._fd)
+        loop.remove_writer(self._fd)
+        self._fd = -1
         connection.pgconn.finish()

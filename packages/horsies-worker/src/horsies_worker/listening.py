@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 
 import psycopg
 from psycopg import sql as identifiers
-from psycopg.pq import ConnStatus
 
 from horsies.db.connect import OwnedAsyncConnection, connect_async
 from horsies_worker.link import CONNECT_TIMEOUT_S
@@ -71,7 +70,7 @@ class WorkerListener:
         """Until the connection is lost. Read on libpq directly: a wake-up is in every task's way."""
         connection = self._connection
         assert connection is not None
-        pgconn, loop = connection.pgconn, asyncio.get_running_loop()
+        pgconn, fd, loop = connection.pgconn, connection.fileno(), asyncio.get_running_loop()
         lost: asyncio.Future[None] = loop.create_future()
 
         def read() -> None:
@@ -79,14 +78,14 @@ class WorkerListener:
             try:
                 pgconn.consume_input()
             except psycopg.Error as error:
-                loop.remove_reader(pgconn.socket)
+                loop.remove_reader(fd)
                 if not lost.done():
                     lost.set_exception(error)
                 return
             while message := pgconn.notifies():
                 self._on_wake(message.relname.decode(), message.extra.decode())
 
-        loop.add_reader(pgconn.socket, read)
+        loop.add_reader(fd, read)
         try:
             read()  # what came while LISTEN was answered
             while True:
@@ -95,11 +94,10 @@ class WorkerListener:
                 if lost.done():
                     lost.result()
                 if not self._heard:
-                    loop.remove_reader(pgconn.socket)
+                    loop.remove_reader(fd)
                     async with asyncio.timeout(ANSWER_S):
                         await connection.execute("")
-                    loop.add_reader(pgconn.socket, read)
+                    loop.add_reader(fd, read)
                     read()
         finally:
-            if pgconn.status == ConnStatus.OK:
-                loop.remove_reader(pgconn.socket)
+            loop.remove_reader(fd)
