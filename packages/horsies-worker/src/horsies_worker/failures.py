@@ -1,7 +1,6 @@
 """Outcomes that the worker itself writes, because no run could report one."""
 
 from horsies.codec.results import failure_envelope
-
 from horsies.errors.codes import BuiltInTaskCode, OperationalErrorCode, OutcomeCode
 from horsies.task_result import TaskError
 from horsies_worker.flight import Flight, Outcome
