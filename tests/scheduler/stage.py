@@ -35,7 +35,8 @@ def hours(*numbers: float) -> list[datetime]:
 
 def every_hour(name: str = "report", **settings: Any) -> TaskSchedule:
     """A schedule of the task `report` that fires each hour after its row was made."""
-    return TaskSchedule(**{"name": name, "task_name": "report", "pattern": HOURLY} | settings)
+    fields: dict[str, Any] = {"name": name, "task_name": "report", "pattern": HOURLY} | settings
+    return TaskSchedule(**fields)
 
 
 def scheduling_app(url: str, *schedules: TaskSchedule, interval_s: int = 1, **settings: Any) -> Horsies:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 
@@ -179,7 +178,7 @@ def test_without_a_database() -> None:
         assert isinstance(answer, Err)
         assert answer.err_value.code is TaskActionErrorCode.DB_OPERATION_FAILED
         assert answer.err_value.retryable is True
-    listed: Any = app.list_schedules()
+    listed = app.list_schedules()
     assert isinstance(listed, Err)
     assert (listed.err_value.code, listed.err_value.retryable) == ("MONITORING_QUERY_FAILED", True)
     app.get_broker().close()

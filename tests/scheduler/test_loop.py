@@ -6,8 +6,6 @@ import signal
 from collections.abc import Callable, Sequence
 from itertools import accumulate, cycle
 
-import pytest
-
 from horsies import IntervalSchedule, TaskSchedule
 from horsies.scheduled_send import settle
 from horsies_scheduler.options import SchedulerOptions
@@ -63,7 +61,7 @@ async def test_a_slot_is_waited_for(make_stage: MakeStage) -> None:
     await stage.begin()
     pause = stage.ticker.pause
     stage.broker.now = NOON.replace(hour=12, minute=59, second=59, microsecond=400_000)
-    assert await pause(1.0) == pytest.approx(0.601)
+    assert round(await pause(1.0), 6) == 0.601
     assert await pause(0.5) == 0.5
     assert await pause(0.0) == 0.0
     stage.broker.now = NOON.replace(hour=12, minute=59, second=59, microsecond=999_000)
