@@ -4,7 +4,7 @@ import importlib
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ def start_worker(database_url: str) -> StartWorker:
     """Starts a worker for `flows` and waits until it is ready."""
 
     @contextmanager
-    def start(*arguments: str) -> Iterator[RunningProcess]:
+    def start(*arguments: str) -> Generator[RunningProcess]:
         environment = {"ACCEPTANCE_DATABASE_URL": database_url}
         with running_module(
             "horsies_worker", f"{APP}:app", *arguments, environment=environment, directory=ROOT

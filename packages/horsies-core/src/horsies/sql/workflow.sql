@@ -35,7 +35,7 @@ order by n.node_index
 -- name: read_node
 select n.node_id, n.status, {schema}.source_name(n.kind, n.task_name, n.definition_key), n.result, n.node_index
 from {schema}.workflows w
-left join {schema}.node_states n on n.workflow_id = w.id and n.node_id = %(node_id)s::text
+left join {schema}.node_states n on n.workflow_id = w.id and n.node_id = %(node_id)s::text and n.node_id > ''
 where w.id = %(id)s::uuid
 
 -- name: read_results

@@ -32,7 +32,8 @@ begin
         -- between is missing, and the caller comes back for more.
         _ids := array(
             select t.id from {schema}.tasks t
-            where t.status = 'PENDING' and not t.parked and t.id = any (array(
+            -- coalesce keeps the plan from the claim index, which it would walk from end to end for these ids
+            where t.status = 'PENDING' and not coalesce(t.parked, false) and t.id = any (array(
                 select m.id from (
                     select c.id, c.enqueued_at, l.room,
                         row_number() over (partition by l.queue order by c.enqueued_at, c.id) as nth
@@ -66,7 +67,7 @@ begin
             worker_pid = _pids[_places[_offset + p.nth]],
             worker_process_name = _names[_places[_offset + p.nth]]
         from unnest(_ids) with ordinality as p (id, nth)
-        where t.id = p.id
+        where t.id = any (array[p.id])              -- as in 05_finish.sql
         returning p.nth, t.*
     )
     select case when m.status = 'RUNNING' then 'claimed' else 'expired' end, m.id::text, m.claim_generation,

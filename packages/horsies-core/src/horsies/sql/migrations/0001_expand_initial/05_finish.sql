@@ -1,5 +1,8 @@
 -- Finishing: the row leaves tasks and enters task_history in one statement. Every write names the fence (worker,
 -- generation) and touches nothing when it no longer matches (R-070).
+--
+-- "t.id = any (array[e.id])" stands for "t.id = e.id" where the plan must not turn round and walk the whole table for each
+-- batch, which it would do as long as its statistics say that the table is small.
 
 -- The end of a node of a workflow (11_workflow_advance.sql). is_step: of its prepare step.
 create type {schema}.node_end as (
@@ -16,7 +19,7 @@ begin
     with ended as (
         delete from {schema}.tasks t
         using unnest(_ids, _generations, _results, _run_us, _places) as e (id, generation, result, run_us, place)
-        where t.id = e.id and t.worker_id = _worker and t.claim_generation = e.generation
+        where t.id = any (array[e.id]) and t.worker_id = _worker and t.claim_generation = e.generation
         returning t.*, e.result, e.run_us, e.place
     ), kept as (
         insert into {schema}.task_history (
@@ -50,41 +53,44 @@ create function {schema}.end_tasks(
     out nodes {schema}.node_end[])
 language plpgsql as $$
 begin
-    with e as (
-        select * from json_to_recordset(_ends) as e (
-            id uuid, generation bigint, error_code text, failed_reason text, message text, outcome text,
-            retry_s double precision, max_retries smallint, run_us bigint, pid integer, name text)
-        where retry_s is not null
-    ), again as (
-        update {schema}.tasks t
-        set status = 'PENDING', worker_id = null, claimed_at = null, started_at = null, worker_hostname = null,
-            worker_pid = null, worker_process_name = null,
-            parked = t.is_workflow_task and {schema}.is_workflow(t.workflow_id, '{PAUSED}'),
-            retry_count = t.retry_count + 1,
-            max_retries = coalesce(e.max_retries, t.max_retries),
-            next_retry_at = _now + e.retry_s * interval '1 second',
-            enqueued_at = _now + e.retry_s * interval '1 second',
-            attempts = coalesce(t.attempts, '[]') || jsonb_build_object(
-                'attempt', t.retry_count + 1, 'outcome', e.outcome, 'will_retry', true,
-                'started_at', greatest(t.started_at, _now - e.run_us * interval '1 microsecond'), 'finished_at', _now,
-                'error_code', e.error_code, 'error_message', left(e.message, 4096), 'failed_reason', e.failed_reason,
-                'worker_id', t.worker_id, 'worker_hostname', t.worker_hostname, 'worker_pid', e.pid,
-                'worker_process_name', e.name)
-        from e
-        where t.id = e.id and t.worker_id = _worker and t.claim_generation = e.generation
-            and t.cancel_requested_at is null
-            and (t.good_until is null or _now + e.retry_s * interval '1 second' < t.good_until)
-            and not (t.is_workflow_task and {schema}.is_workflow(t.workflow_id, '{CANCELLED,EXPIRED}'))
-        returning t.id
-    )
-    select array_agg(a.id) into retried from again a;
+    -- Only an end that says so may be followed by another run; asking costs as much as ending a task.
+    if strpos(_ends::text, '"retry_s"') > 0 then
+        with e as (
+            select * from json_to_recordset(_ends) as e (
+                id uuid, generation bigint, error_code text, failed_reason text, message text, outcome text,
+                retry_s double precision, max_retries smallint, run_us bigint, pid integer, name text)
+            where retry_s is not null
+        ), again as (
+            update {schema}.tasks t
+            set status = 'PENDING', worker_id = null, claimed_at = null, started_at = null, worker_hostname = null,
+                worker_pid = null, worker_process_name = null,
+                parked = t.is_workflow_task and {schema}.is_workflow(t.workflow_id, '{PAUSED}'),
+                retry_count = t.retry_count + 1,
+                max_retries = coalesce(e.max_retries, t.max_retries),
+                next_retry_at = _now + e.retry_s * interval '1 second',
+                enqueued_at = _now + e.retry_s * interval '1 second',
+                attempts = coalesce(t.attempts, '[]') || jsonb_build_object(
+                    'attempt', t.retry_count + 1, 'outcome', e.outcome, 'will_retry', true,
+                    'started_at', greatest(t.started_at, _now - e.run_us * interval '1 microsecond'), 'finished_at', _now,
+                    'error_code', e.error_code, 'error_message', left(e.message, 4096), 'failed_reason', e.failed_reason,
+                    'worker_id', t.worker_id, 'worker_hostname', t.worker_hostname, 'worker_pid', e.pid,
+                    'worker_process_name', e.name)
+            from e
+            where t.id = any (array[e.id]) and t.worker_id = _worker and t.claim_generation = e.generation
+                and t.cancel_requested_at is null
+                and (t.good_until is null or _now + e.retry_s * interval '1 second' < t.good_until)
+                and not (t.is_workflow_task and {schema}.is_workflow(t.workflow_id, '{CANCELLED,EXPIRED}'))
+            returning t.id
+        )
+        select array_agg(a.id) into retried from again a;
+    end if;
 
     with ended as (
         delete from {schema}.tasks t
         using json_to_recordset(_ends) as e (
             id uuid, generation bigint, status text, result text, error_code text, failed_reason text, run_us bigint,
             pid integer, name text)
-        where t.id = e.id and t.worker_id = _worker and t.claim_generation = e.generation
+        where t.id = any (array[e.id]) and t.worker_id = _worker and t.claim_generation = e.generation
         returning t.*, e.status as end_status, e.result, e.error_code, e.failed_reason, e.run_us, e.pid, e.name,
             t.cancel_requested_at is not null and e.status <> 'COMPLETED' as cancelled
     ), kept as (
@@ -165,7 +171,7 @@ begin
             worker_pid = null, worker_process_name = null,
             parked = t.is_workflow_task and {schema}.is_workflow(t.workflow_id, '{PAUSED}')
         from unnest(_ids, _generations) as e (id, generation)
-        where t.id = e.id and t.worker_id = _worker and t.claim_generation = e.generation
+        where t.id = any (array[e.id]) and t.worker_id = _worker and t.claim_generation = e.generation
         returning t.id, t.queue_name, t.workflow_id, t.node_index, t.task_name, t.is_workflow_task,
             t.cancel_requested_at is not null
             or t.is_workflow_task and {schema}.is_workflow(t.workflow_id, '{CANCELLED,EXPIRED}') as is_over

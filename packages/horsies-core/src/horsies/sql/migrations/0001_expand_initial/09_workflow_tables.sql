@@ -112,7 +112,9 @@ create table {schema}.workflow_nodes (
     autovacuum_analyze_scale_factor = 0.2,
     autovacuum_analyze_threshold = 5000
 );
-create unique index workflow_nodes_id on {schema}.workflow_nodes (workflow_id, node_id);
+-- Its condition, which is always true, keeps it from all statements that do not repeat it: on a small table the planner
+-- would take it for the primary key's equal, and then walk all nodes of a workflow for each one.
+create unique index workflow_nodes_id on {schema}.workflow_nodes (workflow_id, node_id) where node_id > '';
 
 -- waits_for the other way round: whom the end of a node concerns.
 create table {schema}.workflow_edges (

@@ -1,6 +1,7 @@
 -- Starting a workflow, and what starting shares with going on.
 
-create type {schema}.node_ref as (workflow_id uuid, node_index integer);
+-- A node that may begin; is_step: after a prepare step.
+create type {schema}.node_ref as (workflow_id uuid, node_index integer, is_step boolean);
 
 -- What becomes of a node that waits for others: READY, SKIPPED, or null as long as it is open (05 §9).
 create function {schema}.join_outcome(
@@ -56,50 +57,53 @@ language plpgsql
 set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 declare
-    _new uuid[];
+    _new uuid[] := '{}';
+    _made uuid[];
 begin
-    if coalesce(cardinality(_nodes), 0) = 0 then
-        return '{}';
+    if exists (select from unnest(_nodes) r where not r.is_step) then
+        with made as (
+            insert into {schema}.tasks (
+                id, task_name, queue_name, priority, executor, kwargs, options, timeout_ms, sent_at, enqueued_at, good_until,
+                created_at, max_retries, retention_class, workflow_id, node_index, is_workflow_task)
+            select n.task_id, n.task_name, n.queue_name, n.priority, n.executor, n.kwargs, n.options, n.timeout_ms, _now,
+                _now, n.good_until, _now, n.max_retries, n.retention_class, r.workflow_id, r.node_index, true
+            from unnest(_nodes) with ordinality as r (workflow_id, node_index, is_step, nth)
+            cross join lateral (
+                select * from {schema}.workflow_nodes n
+                where n.workflow_id = r.workflow_id and n.node_index = r.node_index
+                offset 0
+            ) n
+            cross join lateral (
+                select w.status from {schema}.workflows w where w.id = r.workflow_id and w.status = 'RUNNING' offset 0
+            ) w
+            where not r.is_step
+            order by r.nth
+            returning id
+        )
+        select array_agg(m.id) into _made from made m;
+        _new := coalesce(_made, '{}');
     end if;
-    with made as (
-        insert into {schema}.tasks (
-            id, task_name, queue_name, priority, executor, kwargs, options, timeout_ms, sent_at, enqueued_at, good_until,
-            created_at, max_retries, retention_class, workflow_id, node_index, is_workflow_task)
-        select n.task_id, n.task_name, n.queue_name, n.priority, n.executor, n.kwargs, n.options, n.timeout_ms, _now, _now,
-            n.good_until, _now, n.max_retries, n.retention_class, r.workflow_id, r.node_index, true
-        from unnest(_nodes) with ordinality as r (workflow_id, node_index, nth)
-        cross join lateral (
-            select * from {schema}.workflow_nodes n
-            where n.workflow_id = r.workflow_id and n.node_index = r.node_index and n.status = 'ENQUEUED'
-            offset 0
-        ) n
-        cross join lateral (
-            select w.status from {schema}.workflows w where w.id = r.workflow_id and w.status = 'RUNNING' offset 0
-        ) w
-        order by r.nth
-        returning id
-    ), steps as (
-        insert into {schema}.tasks (
-            id, task_name, queue_name, priority, executor, options, timeout_ms, sent_at, enqueued_at, created_at,
-            max_retries, retention_class, workflow_id, node_index, is_workflow_task)
-        select {schema}.new_task_id(), 'horsies.prepare', 'horsies.steps', 1, 'process', {schema}.step_options(),
-            w.step_timeout_ms, _now, _now, _now, 2, w.retention_class, r.workflow_id, r.node_index, true
-        from unnest(_nodes) with ordinality as r (workflow_id, node_index, nth)
-        cross join lateral (
-            select from {schema}.workflow_nodes n
-            where n.workflow_id = r.workflow_id and n.node_index = r.node_index and n.status = 'READY'
-            offset 0
-        ) n
-        cross join lateral (
-            select w.step_timeout_ms, w.retention_class from {schema}.workflows w
-            where w.id = r.workflow_id and w.status = 'RUNNING'
-            offset 0
-        ) w
-        order by r.nth
-        returning id
-    )
-    select array(select id from made union all select id from steps) into _new;
-    if cardinality(_new) < cardinality(_nodes) then
+    if exists (select from unnest(_nodes) r where r.is_step) then
+        with made as (
+            insert into {schema}.tasks (
+                id, task_name, queue_name, priority, executor, options, timeout_ms, sent_at, enqueued_at, created_at,
+                max_retries, retention_class, workflow_id, node_index, is_workflow_task)
+            select {schema}.new_task_id(), 'horsies.prepare', 'horsies.steps', 1, 'process', {schema}.step_options(),
+                w.step_timeout_ms, _now, _now, _now, 2, w.retention_class, r.workflow_id, r.node_index, true
+            from unnest(_nodes) with ordinality as r (workflow_id, node_index, is_step, nth)
+            cross join lateral (
+                select w.step_timeout_ms, w.retention_class from {schema}.workflows w
+                where w.id = r.workflow_id and w.status = 'RUNNING'
+                offset 0
+            ) w
+            where r.is_step
+            order by r.nth
+            returning id
+        )
+        select array_agg(m.id) into _made from made m;
+        _new := _new || coalesce(_made, '{}');
+    end if;
+    if cardinality(_new) < coalesce(cardinality(_nodes), 0) then
         update {schema}.workflow_nodes n
         set status = 'READY', task_id = null
         from unnest(_nodes) as r
@@ -127,8 +131,10 @@ as $$
 begin
     perform pg_notify({schema}.channel('q:' || q.queue_name), '')
     from (
-        select distinct t.queue_name from {schema}.tasks t
-        where t.id = any (_tasks) and t.status = 'PENDING' and not t.parked
+        select distinct t.queue_name
+        from unnest(_tasks) as n (id)
+        cross join lateral (select * from {schema}.tasks t where t.id = n.id offset 0) t
+        where t.status = 'PENDING' and not t.parked
     ) q;
 end $$;
 
@@ -171,14 +177,14 @@ begin
             ctx_from integer[], conditions boolean, takes_meta boolean, queue_name text, priority smallint, executor text,
             options text, timeout_ms integer, max_retries smallint, good_until timestamptz, retention_class text,
             waits_for integer[], join_kind text, min_success integer, allow_failed_deps boolean)
-        returning node_index, waits_for, ctx_from
+        returning node_index, waits_for, ctx_from, status
     ), linked as (
         insert into {schema}.workflow_edges (workflow_id, from_index, to_index, gate)
         select _id, d.from_index, p.node_index, coalesce(d.from_index = any (p.ctx_from), false)
         from placed p cross join lateral unnest(p.waits_for) as d (from_index)
         order by d.from_index, p.node_index
     )
-    select array_agg(row(_id, p.node_index)::{schema}.node_ref order by p.node_index) into begun
+    select array_agg(row(_id, p.node_index, p.status = 'READY')::{schema}.node_ref order by p.node_index) into begun
     from placed p where p.waits_for = '{}';
 end $$;
 

@@ -138,12 +138,12 @@ begin
             completed_at = case when t.outcome = 'SKIPPED' then _now else n.completed_at end
         from told t
         where n.workflow_id = any (array[t.workflow_id]) and n.node_index = any (array[t.to_index])
-        returning n.workflow_id, n.node_index, t.outcome
+        returning n.workflow_id, n.node_index, n.status, t.outcome
     )
     select
         array_agg(row(c.workflow_id, c.node_index, 'SKIPPED', null, null, null, null, false)::{schema}.node_end
             order by c.workflow_id, c.node_index) filter (where c.outcome = 'SKIPPED'),
-        array_agg(row(c.workflow_id, c.node_index)::{schema}.node_ref
+        array_agg(row(c.workflow_id, c.node_index, c.status = 'READY')::{schema}.node_ref
             order by c.workflow_id, c.node_index) filter (where c.outcome = 'READY')
     into skipped, begun
     from counted c

@@ -92,7 +92,7 @@ begin
             update {schema}.workflow_nodes n
             set status = 'ENQUEUED', task_id = {schema}.new_task_id()
             where n.workflow_id = _s.workflow_id and n.node_index = _s.node_index;
-            _begun := _begun || row(_s.workflow_id, _s.node_index)::{schema}.node_ref;
+            _begun := _begun || row(_s.workflow_id, _s.node_index, false)::{schema}.node_ref;
         else
             _child := {schema}.new_task_id();
             select i.begun into _roots

@@ -114,12 +114,12 @@ begin
         from told t
         where t.outcome is not null
             and n.workflow_id = any (array[t.workflow_id]) and n.node_index = any (array[t.node_index])
-        returning n.workflow_id, n.node_index, t.outcome
+        returning n.workflow_id, n.node_index, n.status, t.outcome
     )
     select
         coalesce(array_agg(row(m.workflow_id, m.node_index, 'SKIPPED', null, null, null, null, false)::{schema}.node_end
             order by m.workflow_id, m.node_index) filter (where m.outcome = 'SKIPPED'), '{}'),
-        coalesce(array_agg(row(m.workflow_id, m.node_index)::{schema}.node_ref
+        coalesce(array_agg(row(m.workflow_id, m.node_index, m.status = 'READY')::{schema}.node_ref
             order by m.workflow_id, m.node_index) filter (where m.outcome = 'READY'), '{}')
     into _skipped, _begun
     from moved m;
