@@ -11,10 +11,11 @@ import pytest
 
 from horsies import CronSchedule, HourlySchedule, IntervalSchedule, TaskSchedule
 from horsies.db.drive import drive_on
-from horsies.ops.schedules import fire_slot
+from horsies.ops.schedules import fire_slot, pass_slots
 from horsies.schedule.due import SLOT_NAMESPACE, StalledScheduleError, plan_fire
 from horsies.send_errors import compute_enqueue_sha
 from tests.core.task_rows import TaskRows
+from tests.helpers import eventually
 from tests.scheduler.conftest import MakeStage
 from tests.scheduler.stage import HOUR, NOON, Stage, every_hour, hours
 
@@ -225,6 +226,29 @@ async def test_the_row_is_the_guard(make_stage: MakeStage) -> None:
     assert stage.tasks() == []
 
 
+@pytest.mark.parametrize("null", [False, True])
+async def test_who_looked_too_early_does_nothing(make_stage: MakeStage, null: bool) -> None:
+    """S-043, S-045: the row is read again under its lock. Two looked, one fired, and its task is long gone."""
+    stage = make_stage(every_hour())
+    await stage.begin()
+    if null:
+        stage.place(None)
+    (due,) = await stage.due(NOON + HOUR)
+    task = stage.sends[0].task_at(NOON + HOUR)
+
+    async def fire() -> str:
+        op = fire_slot(due, task, NOON + HOUR, NOON + 2 * HOUR, 0, NOON + HOUR)
+        return await stage.broker.run_async(op)
+
+    assert await fire() == "inserted"
+    stage.ask("delete from horsies.tasks")
+    assert await fire() == "stale"
+    assert await stage.broker.run_async(pass_slots(due, NOON + 9 * HOUR, 5, "x", NOON)) is False
+    assert stage.tasks() == []
+    assert standing(stage) == (NOON + 2 * HOUR, 1, 0)
+    assert stage.row()["last_error"] is None
+
+
 @pytest.mark.parametrize("ended", [False, True])
 async def test_the_same_slot_again_is_no_second_task(make_stage: MakeStage, ended: bool) -> None:
     """S-044, S-045, D-013, S-064: a row set back by hand; live or in history, the task is found."""
@@ -256,7 +280,9 @@ async def test_nothing_happens_before_the_commit(make_stage: MakeStage, database
         assert drive_on(dying, stage.broker.statements, op) == "inserted"
         await stage.tick(NOON + HOUR)
         assert [task["id"] for task in stage.tasks()] == [slot_id("other", NOON + HOUR)]
+        pid = dying.info.backend_pid
         dying.close()
+    eventually(lambda: not stage.ask("select 1 from pg_stat_activity where pid = %s", pid))
     await stage.tick(NOON + HOUR)
     assert {task["id"] for task in stage.tasks()} == {
         slot_id("other", NOON + HOUR),

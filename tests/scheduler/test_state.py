@@ -5,8 +5,14 @@ from typing import Any
 
 import pytest
 
-from horsies import DailySchedule, IntervalSchedule
-from horsies.ops.schedules import database_time
+from horsies import DailySchedule, HourlySchedule, IntervalSchedule
+from horsies.ops.schedules import (
+    adopt_schedule,
+    database_time,
+    fire_slot,
+    known_schedules,
+    pass_slots,
+)
 from horsies.schedule.due import config_hash
 from tests.scheduler.conftest import MakeStage
 from tests.scheduler.stage import HOUR, HOURLY, NOON, Stage, every_hour
@@ -231,10 +237,24 @@ async def test_two_apps_with_one_name(make_stage: MakeStage, caplog: pytest.LogC
 async def test_rivals_take_over_once(make_stage: MakeStage) -> None:
     """S-052, S-043: of two that adopt a row, one starts it over."""
     await make_stage(every_hour()).begin()
-    second, third = make_stage(every_hour(pattern=TWO_HOURS)), make_stage(every_hour(pattern=TWO_HOURS))
-    await second.begin(NOON + HOUR)
-    await third.begin(NOON + 2 * HOUR)
-    assert next_runs(third) == {"report": NOON + 3 * HOUR}
+    second = make_stage(every_hour(pattern=TWO_HOURS))
+    (known,) = await second.broker.run_async(known_schedules())
+    for hour in (3, 4):
+        op = adopt_schedule(known, second.sends[0].row, NOON + hour * HOUR, NOON + HOUR)
+        await second.broker.run_async(op)
+    assert next_runs(second) == {"report": NOON + 3 * HOUR}
+
+
+async def test_an_older_configuration_does_not_fire_any_more(make_stage: MakeStage) -> None:
+    """S-059, S-043: it looked before another one took the row over, and both stand at the same slot."""
+    older = make_stage(every_hour())
+    await older.begin()
+    (due,) = await older.due(NOON + HOUR)
+    await make_stage(every_hour(pattern=HourlySchedule(minute=0))).begin()
+    assert next_runs(older) == {"report": NOON + HOUR}
+    op = fire_slot(due, older.sends[0].task_at(NOON + HOUR), NOON + HOUR, NOON + 2 * HOUR, 0, NOON + HOUR)
+    assert await older.broker.run_async(op) == "stale"
+    assert await older.broker.run_async(pass_slots(due, NOON + 2 * HOUR, 0, None, NOON + HOUR)) is False
 
 
 async def test_the_clock_is_the_database_s(make_stage: MakeStage) -> None:
