@@ -83,7 +83,7 @@ def _check_counters(flow: StoredFlow) -> None:
 
 def _check_rows(flow: StoredFlow) -> None:
     for row in (row for rows in flow.tasks.values() for row in rows):
-        node = flow.nodes[row["node_index"]]
+        node = flow.nodes[int(row["node_index"])]
         is_step = row["task_name"] == "horsies.prepare"
         if flow.status in ("CANCELLED", "EXPIRED"):
             assert row["status"] == "RUNNING", "W-97, W-99: nothing of it can start"
@@ -110,7 +110,7 @@ def _check_flow(flow: StoredFlow, flows: dict[str, StoredFlow]) -> None:
     assert (flow.row["error"] is not None) or flow.status not in ("FAILED", "EXPIRED")
     if flow.status not in TERMINAL_FLOWS and flow.row["parent_workflow_id"] is not None:
         parent = flows[str(flow.row["parent_workflow_id"])]
-        node = parent.nodes[flow.row["parent_node_index"]]
+        node = parent.nodes[int(flow.row["parent_node_index"])]
         assert parent.status not in TERMINAL_FLOWS, "W-98"
         assert (node["status"], node["sub_workflow_id"]) == ("RUNNING", flow.row["id"]), "W-98"
 
@@ -135,7 +135,8 @@ def _check_node(flow: StoredFlow, node: dict[str, Any], flows: dict[str, StoredF
 
 
 def _is_decided(flow: StoredFlow, node: dict[str, Any]) -> bool:
-    states = [flow.nodes[index]["status"] for index in node["waits_for"]]
+    waits_for: list[int] = node["waits_for"]
+    states: list[str] = [flow.nodes[index]["status"] for index in waits_for]
     succeeded, unsure = states.count("COMPLETED"), sum(state not in TERMINAL_NODES for state in states)
     gates = list(_open_gates(flow, node["ctx_from"] or ()))
     if node["join_kind"] == "all":

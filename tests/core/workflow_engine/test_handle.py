@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -56,7 +56,19 @@ def app(database_url: str) -> Iterator[Horsies]:
 @pytest.fixture
 def handle(app: Horsies, engine: Engine) -> Any:
     """Makes a handle of a plan that it starts."""
-    return lambda graph: WorkflowHandle[Any](engine.start(graph), app.get_broker())
+
+    def make(graph: dict[str, Any]) -> WorkflowHandle[Any]:
+        return WorkflowHandle(engine.start(graph), app.get_broker())
+
+    return make
+
+
+def refused(result: object) -> HandleOperationError:
+    """The error of a wrapped call."""
+    assert isinstance(result, Err)
+    error = cast("Err[object]", result).err_value
+    assert isinstance(error, HandleOperationError)
+    return error
 
 
 def test_get_gives_the_output(handle: Any, engine: Engine) -> None:
@@ -152,7 +164,7 @@ def test_result_for_a_node_without_id(handle: Any, app: Horsies) -> None:
 def test_results_hold_what_has_ended(handle: Any, engine: Engine) -> None:
     """W-35: COMPLETED and FAILED only."""
     flow = handle(plan(N("a"), N("b"), N("c", ["b"])))
-    assert flow.results() == Ok({})
+    assert flow.results().unwrap() == {}
     claims = engine.claim()
     engine.fail(claims["b"], "BROKEN")
     assert list(flow.results().unwrap()) == ["b"]
@@ -225,9 +237,8 @@ def test_an_unreadable_summary(handle: Any, engine: Engine) -> None:
     """W-36: DB_OPERATION_FAILED, not retryable."""
     flow = handle(plan(N("a")))
     engine.select("update horsies.workflow_nodes set sub_workflow_summary = '{\"status\": 3}' returning 1")
-    result = flow.tasks()
-    assert isinstance(result, Err)
-    assert (result.err_value.code, result.err_value.retryable) == (HandleErrorCode.DB_OPERATION_FAILED, False)
+    error = refused(flow.tasks())
+    assert (error.code, error.retryable) == (HandleErrorCode.DB_OPERATION_FAILED, False)
 
 
 def test_control(handle: Any, engine: Engine) -> None:
@@ -250,7 +261,7 @@ async def test_async_forms(handle: Any, engine: Engine) -> None:
     assert await flow.status_async() == Ok(WorkflowStatus.RUNNING)
     engine.complete(*engine.claim().values(), value=1)
     assert await flow.get_async(0) == await flow.result_for_async(NodeKey("a")) == TaskResult(ok=1)
-    assert await flow.results_async() == Ok({"a": TaskResult(ok=1)})
+    assert (await flow.results_async()).unwrap() == {"a": TaskResult(ok=1)}
     assert len((await flow.tasks_async()).unwrap()) == 1
     assert await flow.cancel_async() == Ok(None)
 
@@ -270,9 +281,7 @@ async def test_a_workflow_that_does_not_exist(app: Horsies, workflow_id: str) ->
         await flow.tasks_async(),
     ]
     for result in wrapped:
-        assert isinstance(result, Err)
-        error = result.err_value
-        assert isinstance(error, HandleOperationError)
+        error = refused(result)
         assert (error.code, error.retryable) == (HandleErrorCode.WORKFLOW_NOT_FOUND, False)
     for folded in (flow.get(), flow.result_for(NodeKey[Any]("a")), await flow.get_async()):
         assert folded.err_value.error_code is RetrievalCode.WORKFLOW_NOT_FOUND
@@ -282,8 +291,8 @@ async def test_an_unreachable_database() -> None:
     """05 section 6: wrapped calls DB_OPERATION_FAILED, folded ones BROKER_ERROR; nothing raised."""
     flow = WorkflowHandle[Any](NOBODY, make_app(UNREACHABLE).get_broker())
     for result in (flow.status(), await flow.tasks_async(), flow.cancel()):
-        assert isinstance(result, Err)
-        assert (result.err_value.code, result.err_value.retryable) == (
+        error = refused(result)
+        assert (error.code, error.retryable) == (
             HandleErrorCode.DB_OPERATION_FAILED,
             True,
         )

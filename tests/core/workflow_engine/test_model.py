@@ -148,7 +148,8 @@ class Pair:
 
     def _whose(self, claim: Claim) -> tuple[Flow, Node]:
         flow = next(flow for flow, key in self.ids.items() if key == claim.workflow_id)
-        ((index,),) = self.engine.select("select node_index from horsies.tasks where id = %s", [claim.id])
+        (row,) = self.engine.select("select node_index from horsies.tasks where id = %s", [claim.id])
+        index: int = row[0]
         return flow, list(flow.nodes.values())[index]
 
 

@@ -3,7 +3,7 @@
 import threading
 import uuid
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 import pytest
@@ -46,7 +46,7 @@ def app(database_url: str) -> Iterator[Horsies]:
 def refused(result: object) -> WorkflowStartError:
     """The error of a start that did not work."""
     assert isinstance(result, Err)
-    error = result.err_value
+    error = cast("Err[object]", result).err_value
     assert isinstance(error, WorkflowStartError)
     return error
 
