@@ -3,7 +3,7 @@
 import json
 import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -20,7 +20,7 @@ CONTROLS = {"pause": Engine.pause, "cancel": Engine.cancel}
 
 
 @contextmanager
-def another(url: str) -> Iterator[Engine]:
+def another(url: str) -> Generator[Engine]:
     """A second worker on a connection of its own."""
     engine = Engine(url)
     try:
