@@ -5,6 +5,7 @@ imports under TYPE_CHECKING show the same names to type checkers and editors. Ru
 """
 
 from pathlib import Path
+from textwrap import wrap
 
 TARGET = Path(__file__).parent.parent / "packages/horsies-core/src/horsies/__init__.py"
 
@@ -35,7 +36,23 @@ NAMES: dict[str, str] = {
     "horsies.task": "TaskFunction",
     "horsies.task_info": "TaskAttemptInfo TaskInfo",
     "horsies.task_result": "SubWorkflowError SubWorkflowSummary TaskError TaskResult",
-    "horsies.workflow.context": "WorkflowContext WorkflowMeta",
+    "horsies.monitoring": "NotEligibleReason QueueState RerunEnqueuePolicy RerunEnqueued RerunInputCorrupt"
+    " RerunInputDisposition RerunInputUnavailable RerunKeyConflict RerunKeyReplay RerunNotEligible RerunOutcome"
+    " RerunSourceAbsent RerunSourceLive RerunTask ScheduleState TaskActionError TaskActionErrorCode TaskCancelled",
+    "horsies.ops.health": "DatabasePing QueueStats WorkerPong",
+    "horsies.worker_state": "WorkerStateSnapshot",
+    "horsies.workflow.builder": "NodeFactory from_node",
+    "horsies.workflow.context": "WorkflowContext WorkflowContextMissingIdError WorkflowMeta",
+    "horsies.workflow.definition": "WorkflowDefinition",
+    "horsies.workflow.handle": "WorkflowHandle pause_workflow pause_workflow_sync resume_workflow"
+    " resume_workflow_sync",
+    "horsies.workflow.handle_errors": "HandleErrorCode HandleOperationError HandleResult",
+    "horsies.workflow.node_key": "NodeKey slugify",
+    "horsies.workflow.nodes": "AnyNode SubWorkflowNode TaskNode",
+    "horsies.workflow.policy": "SuccessCase SuccessPolicy",
+    "horsies.workflow.spec": "WorkflowSpec",
+    "horsies.workflow.start": "WorkflowStartResult start_workflow start_workflow_async",
+    "horsies.workflow.start_errors": "WorkflowStartError WorkflowStartErrorCode",
 }
 
 
@@ -56,7 +73,15 @@ def text() -> str:
     lines += [
         f"    from {module} import {', '.join(sorted(names.split()))}" for module, names in NAMES.items()
     ]
-    lines += ["", "_HOME = {"] + [f'    "{name}": "{home[name]}",' for name in sorted(home)] + ["}", ""]
+    lines += ["", "_MODULES = {"]
+    for module, names in NAMES.items():
+        lines += [f'    "{module}": (']
+        lines += [f'        "{line} "' for line in wrap(" ".join(sorted(names.split())), 90)] + ["    ),"]
+    lines += [
+        "}",
+        "_HOME = {name: module for module, names in _MODULES.items() for name in names.split()}",
+        "",
+    ]
     lines += (
         ["__all__ = [  # noqa: RUF022 - plain order"]
         + [f'    "{name}",' for name in sorted(home)]

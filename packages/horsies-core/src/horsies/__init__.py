@@ -52,6 +52,27 @@ if TYPE_CHECKING:
     from horsies.errors.report import MultipleValidationErrors, ValidationReport
     from horsies.exception_mapper import ExceptionMapper
     from horsies.handle import TaskHandle
+    from horsies.monitoring import (
+        NotEligibleReason,
+        QueueState,
+        RerunEnqueued,
+        RerunEnqueuePolicy,
+        RerunInputCorrupt,
+        RerunInputDisposition,
+        RerunInputUnavailable,
+        RerunKeyConflict,
+        RerunKeyReplay,
+        RerunNotEligible,
+        RerunOutcome,
+        RerunSourceAbsent,
+        RerunSourceLive,
+        RerunTask,
+        ScheduleState,
+        TaskActionError,
+        TaskActionErrorCode,
+        TaskCancelled,
+    )
+    from horsies.ops.health import DatabasePing, QueueStats, WorkerPong
     from horsies.result import (
         Err,
         Ok,
@@ -107,110 +128,90 @@ if TYPE_CHECKING:
     from horsies.task import TaskFunction
     from horsies.task_info import TaskAttemptInfo, TaskInfo
     from horsies.task_result import SubWorkflowError, SubWorkflowSummary, TaskError, TaskResult
-    from horsies.workflow.context import WorkflowContext, WorkflowMeta
+    from horsies.worker_state import WorkerStateSnapshot
+    from horsies.workflow.builder import NodeFactory, from_node
+    from horsies.workflow.context import WorkflowContext, WorkflowContextMissingIdError, WorkflowMeta
+    from horsies.workflow.definition import WorkflowDefinition
+    from horsies.workflow.handle import (
+        WorkflowHandle,
+        pause_workflow,
+        pause_workflow_sync,
+        resume_workflow,
+        resume_workflow_sync,
+    )
+    from horsies.workflow.handle_errors import HandleErrorCode, HandleOperationError, HandleResult
+    from horsies.workflow.node_key import NodeKey, slugify
+    from horsies.workflow.nodes import AnyNode, SubWorkflowNode, TaskNode
+    from horsies.workflow.policy import SuccessCase, SuccessPolicy
+    from horsies.workflow.spec import WorkflowSpec
+    from horsies.workflow.start import WorkflowStartResult, start_workflow, start_workflow_async
+    from horsies.workflow.start_errors import WorkflowStartError, WorkflowStartErrorCode
 
-_HOME = {
-    "AppConfig": "horsies.config",
-    "AttemptOutcome": "horsies.state",
-    "BUILTIN_CODE_REGISTRY": "horsies.errors.codes",
-    "BothDays": "horsies.schedule",
-    "BrokerErrorCode": "horsies.broker_errors",
-    "BrokerOperationError": "horsies.broker_errors",
-    "BrokerResult": "horsies.broker_errors",
-    "BuiltInTaskCode": "horsies.errors.codes",
-    "ByMonthDay": "horsies.schedule",
-    "ByWeekday": "horsies.schedule",
-    "ConfigurationError": "horsies.errors.diagnostic",
-    "ContractCode": "horsies.errors.codes",
-    "CronEnumRange": "horsies.schedule",
-    "CronEnumStep": "horsies.schedule",
-    "CronEnumValues": "horsies.schedule",
-    "CronEvery": "horsies.schedule",
-    "CronRange": "horsies.schedule",
-    "CronSchedule": "horsies.schedule",
-    "CronStep": "horsies.schedule",
-    "CronTextError": "horsies.schedule",
-    "CronValues": "horsies.schedule",
-    "CustomQueueConfig": "horsies.config",
-    "DailySchedule": "horsies.schedule",
-    "DuplicateTaskNameError": "horsies.errors.diagnostic",
-    "EitherDay": "horsies.schedule",
-    "Err": "horsies.result",
-    "ErrorCode": "horsies.errors.catalogue",
-    "EveryDay": "horsies.schedule",
-    "ExceptionMapper": "horsies.exception_mapper",
-    "Horsies": "horsies.app",
-    "HorsiesError": "horsies.errors.diagnostic",
-    "HourlySchedule": "horsies.schedule",
-    "IntervalSchedule": "horsies.schedule",
-    "JsonValue": "horsies.codec",
-    "LibraryErrorCode": "horsies.errors.codes",
-    "Month": "horsies.schedule",
-    "MonthlySchedule": "horsies.schedule",
-    "MultipleValidationErrors": "horsies.errors.report",
-    "NoOccurrenceError": "horsies.schedule",
-    "NotRegistered": "horsies.errors.diagnostic",
-    "Ok": "horsies.result",
-    "OnError": "horsies.state",
-    "OperationalErrorCode": "horsies.errors.codes",
-    "OutcomeCode": "horsies.errors.codes",
-    "PayloadPolicy": "horsies.config",
-    "PostgresConfig": "horsies.config",
-    "QueueMode": "horsies.config",
-    "RecoveryConfig": "horsies.config",
-    "RegistryError": "horsies.errors.diagnostic",
-    "Result": "horsies.result",
-    "RetentionConfig": "horsies.config",
-    "RetrievalCode": "horsies.errors.codes",
-    "RetryPolicy": "horsies.retry",
-    "ScheduleConfig": "horsies.schedule",
-    "SchedulePattern": "horsies.schedule",
-    "SourceLocation": "horsies.errors.diagnostic",
-    "StrictJsonError": "horsies.codec",
-    "SubWorkflowError": "horsies.task_result",
-    "SubWorkflowSummary": "horsies.task_result",
-    "TASK_TERMINAL_STATES": "horsies.state",
-    "TaskAttemptInfo": "horsies.task_info",
-    "TaskDefinitionError": "horsies.errors.diagnostic",
-    "TaskError": "horsies.task_result",
-    "TaskFunction": "horsies.task",
-    "TaskHandle": "horsies.handle",
-    "TaskInfo": "horsies.task_info",
-    "TaskResult": "horsies.task_result",
-    "TaskSchedule": "horsies.schedule",
-    "TaskSendError": "horsies.send_errors",
-    "TaskSendErrorCode": "horsies.send_errors",
-    "TaskSendPayload": "horsies.send_errors",
-    "TaskSendResult": "horsies.send_errors",
-    "TaskStatus": "horsies.state",
-    "UnwrapError": "horsies.result",
-    "ValidationReport": "horsies.errors.report",
-    "WORKFLOW_TERMINAL_STATES": "horsies.state",
-    "Weekday": "horsies.schedule",
-    "WeeklySchedule": "horsies.schedule",
-    "WorkerResilienceConfig": "horsies.config",
-    "WorkflowContext": "horsies.workflow.context",
-    "WorkflowMeta": "horsies.workflow.context",
-    "WorkflowStatus": "horsies.state",
-    "WorkflowTaskStatus": "horsies.state",
-    "WorkflowValidationError": "horsies.errors.diagnostic",
-    "as_async_result": "horsies.result",
-    "as_result": "horsies.result",
-    "decode_task_error": "horsies.codec",
-    "decode_task_result": "horsies.codec",
-    "decode_value": "horsies.codec",
-    "do": "horsies.result",
-    "do_async": "horsies.result",
-    "encode_task_result": "horsies.codec",
-    "encode_value": "horsies.codec",
-    "is_err": "horsies.result",
-    "is_ok": "horsies.result",
-    "next_run": "horsies.schedule",
-    "next_runs": "horsies.schedule",
-    "validate_task_result_envelope": "horsies.codec",
+_MODULES = {
+    "horsies.app": ("Horsies "),
+    "horsies.broker_errors": ("BrokerErrorCode BrokerOperationError BrokerResult "),
+    "horsies.codec": (
+        "JsonValue StrictJsonError decode_task_error decode_task_result decode_value "
+        "encode_task_result encode_value validate_task_result_envelope "
+    ),
+    "horsies.config": (
+        "AppConfig CustomQueueConfig PayloadPolicy PostgresConfig QueueMode RecoveryConfig "
+        "RetentionConfig WorkerResilienceConfig "
+    ),
+    "horsies.errors.catalogue": ("ErrorCode "),
+    "horsies.errors.codes": (
+        "BUILTIN_CODE_REGISTRY BuiltInTaskCode ContractCode LibraryErrorCode OperationalErrorCode "
+        "OutcomeCode RetrievalCode "
+    ),
+    "horsies.errors.diagnostic": (
+        "ConfigurationError DuplicateTaskNameError HorsiesError NotRegistered RegistryError "
+        "SourceLocation TaskDefinitionError WorkflowValidationError "
+    ),
+    "horsies.errors.report": ("MultipleValidationErrors ValidationReport "),
+    "horsies.exception_mapper": ("ExceptionMapper "),
+    "horsies.handle": ("TaskHandle "),
+    "horsies.result": ("Err Ok Result UnwrapError as_async_result as_result do do_async is_err is_ok "),
+    "horsies.retry": ("RetryPolicy "),
+    "horsies.schedule": (
+        "BothDays ByMonthDay ByWeekday CronEnumRange CronEnumStep CronEnumValues CronEvery "
+        "CronRange CronSchedule CronStep CronTextError CronValues DailySchedule EitherDay EveryDay "
+        "HourlySchedule IntervalSchedule Month MonthlySchedule NoOccurrenceError ScheduleConfig "
+        "SchedulePattern TaskSchedule Weekday WeeklySchedule next_run next_runs "
+    ),
+    "horsies.send_errors": ("TaskSendError TaskSendErrorCode TaskSendPayload TaskSendResult "),
+    "horsies.state": (
+        "AttemptOutcome OnError TASK_TERMINAL_STATES TaskStatus WORKFLOW_TERMINAL_STATES "
+        "WorkflowStatus WorkflowTaskStatus "
+    ),
+    "horsies.task": ("TaskFunction "),
+    "horsies.task_info": ("TaskAttemptInfo TaskInfo "),
+    "horsies.task_result": ("SubWorkflowError SubWorkflowSummary TaskError TaskResult "),
+    "horsies.monitoring": (
+        "NotEligibleReason QueueState RerunEnqueuePolicy RerunEnqueued RerunInputCorrupt "
+        "RerunInputDisposition RerunInputUnavailable RerunKeyConflict RerunKeyReplay "
+        "RerunNotEligible RerunOutcome RerunSourceAbsent RerunSourceLive RerunTask ScheduleState "
+        "TaskActionError TaskActionErrorCode TaskCancelled "
+    ),
+    "horsies.ops.health": ("DatabasePing QueueStats WorkerPong "),
+    "horsies.worker_state": ("WorkerStateSnapshot "),
+    "horsies.workflow.builder": ("NodeFactory from_node "),
+    "horsies.workflow.context": ("WorkflowContext WorkflowContextMissingIdError WorkflowMeta "),
+    "horsies.workflow.definition": ("WorkflowDefinition "),
+    "horsies.workflow.handle": (
+        "WorkflowHandle pause_workflow pause_workflow_sync resume_workflow resume_workflow_sync "
+    ),
+    "horsies.workflow.handle_errors": ("HandleErrorCode HandleOperationError HandleResult "),
+    "horsies.workflow.node_key": ("NodeKey slugify "),
+    "horsies.workflow.nodes": ("AnyNode SubWorkflowNode TaskNode "),
+    "horsies.workflow.policy": ("SuccessCase SuccessPolicy "),
+    "horsies.workflow.spec": ("WorkflowSpec "),
+    "horsies.workflow.start": ("WorkflowStartResult start_workflow start_workflow_async "),
+    "horsies.workflow.start_errors": ("WorkflowStartError WorkflowStartErrorCode "),
 }
+_HOME = {name: module for module, names in _MODULES.items() for name in names.split()}
 
 __all__ = [  # noqa: RUF022 - plain order
+    "AnyNode",
     "AppConfig",
     "AttemptOutcome",
     "BUILTIN_CODE_REGISTRY",
@@ -234,12 +235,16 @@ __all__ = [  # noqa: RUF022 - plain order
     "CronValues",
     "CustomQueueConfig",
     "DailySchedule",
+    "DatabasePing",
     "DuplicateTaskNameError",
     "EitherDay",
     "Err",
     "ErrorCode",
     "EveryDay",
     "ExceptionMapper",
+    "HandleErrorCode",
+    "HandleOperationError",
+    "HandleResult",
     "Horsies",
     "HorsiesError",
     "HourlySchedule",
@@ -250,6 +255,9 @@ __all__ = [  # noqa: RUF022 - plain order
     "MonthlySchedule",
     "MultipleValidationErrors",
     "NoOccurrenceError",
+    "NodeFactory",
+    "NodeKey",
+    "NotEligibleReason",
     "NotRegistered",
     "Ok",
     "OnError",
@@ -258,25 +266,47 @@ __all__ = [  # noqa: RUF022 - plain order
     "PayloadPolicy",
     "PostgresConfig",
     "QueueMode",
+    "QueueState",
+    "QueueStats",
     "RecoveryConfig",
     "RegistryError",
+    "RerunEnqueuePolicy",
+    "RerunEnqueued",
+    "RerunInputCorrupt",
+    "RerunInputDisposition",
+    "RerunInputUnavailable",
+    "RerunKeyConflict",
+    "RerunKeyReplay",
+    "RerunNotEligible",
+    "RerunOutcome",
+    "RerunSourceAbsent",
+    "RerunSourceLive",
+    "RerunTask",
     "Result",
     "RetentionConfig",
     "RetrievalCode",
     "RetryPolicy",
     "ScheduleConfig",
     "SchedulePattern",
+    "ScheduleState",
     "SourceLocation",
     "StrictJsonError",
     "SubWorkflowError",
+    "SubWorkflowNode",
     "SubWorkflowSummary",
+    "SuccessCase",
+    "SuccessPolicy",
     "TASK_TERMINAL_STATES",
+    "TaskActionError",
+    "TaskActionErrorCode",
     "TaskAttemptInfo",
+    "TaskCancelled",
     "TaskDefinitionError",
     "TaskError",
     "TaskFunction",
     "TaskHandle",
     "TaskInfo",
+    "TaskNode",
     "TaskResult",
     "TaskSchedule",
     "TaskSendError",
@@ -289,9 +319,18 @@ __all__ = [  # noqa: RUF022 - plain order
     "WORKFLOW_TERMINAL_STATES",
     "Weekday",
     "WeeklySchedule",
+    "WorkerPong",
     "WorkerResilienceConfig",
+    "WorkerStateSnapshot",
     "WorkflowContext",
+    "WorkflowContextMissingIdError",
+    "WorkflowDefinition",
+    "WorkflowHandle",
     "WorkflowMeta",
+    "WorkflowSpec",
+    "WorkflowStartError",
+    "WorkflowStartErrorCode",
+    "WorkflowStartResult",
     "WorkflowStatus",
     "WorkflowTaskStatus",
     "WorkflowValidationError",
@@ -304,10 +343,18 @@ __all__ = [  # noqa: RUF022 - plain order
     "do_async",
     "encode_task_result",
     "encode_value",
+    "from_node",
     "is_err",
     "is_ok",
     "next_run",
     "next_runs",
+    "pause_workflow",
+    "pause_workflow_sync",
+    "resume_workflow",
+    "resume_workflow_sync",
+    "slugify",
+    "start_workflow",
+    "start_workflow_async",
     "validate_task_result_envelope",
 ]
 
