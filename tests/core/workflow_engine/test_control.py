@@ -371,3 +371,52 @@ def test_a_child_is_locked_by_the_root(engine: Engine, database_url: str) -> Non
             with pytest.raises(psycopg.errors.LockNotAvailable):
                 third.execute(Statements("horsies")["cancel_workflow"], {"id": low, "now": None})
     assert engine.complete(claim).busy == []
+
+
+def two_children(engine: Engine) -> tuple[str, str, str]:
+    """A workflow that pauses on errors, with two running children of two nodes each; and their ids."""
+    top = engine.start(plan(N("s", child="one"), N("t", child="two"), N("u", ["t"]), on_error="pause"))
+    claims = engine.claim()
+    for name in "st":
+        child = plan(N(f"{name}x"), N(f"{name}y", [f"{name}x"]), name=name)
+        engine.decide(claims[f"?{name}"], {"decision": "child", "child": child})
+    return top, engine.child(top, "s"), engine.child(top, "t")
+
+
+def test_what_became_ready_in_the_transaction_that_pauses_is_not_enqueued(engine: Engine) -> None:
+    """W-46: READY without a row, until the resume."""
+    top, one, two = two_children(engine)
+    claims = engine.claim()
+    ends = [
+        {
+            "id": claims[name].id,
+            "generation": claims[name].generation,
+            "workflow_id": claims[name].workflow_id,
+            "status": status,
+            "result": failed("BROKEN") if status == "FAILED" else ok(),
+        }
+        for name, status in (("sx", "FAILED"), ("tx", "COMPLETED"))
+    ]
+    engine.worker.cycle(ended=ends, places=5)
+    assert [engine.status(flow) for flow in (top, one, two)] == ["PAUSED", "FAILED", "PAUSED"]
+    assert engine.nodes(two) == {"tx": "COMPLETED", "ty": "READY"}
+    assert engine.tasks(two) == []
+    engine.resume(top)
+    assert engine.nodes(two)["ty"] == "ENQUEUED"
+    assert engine.claim().keys() == {"ty"}
+
+
+def test_resume_looks_at_children_before_their_parents(engine: Engine) -> None:
+    """W-75, W-67: the child ends FAILED, so the parent pauses again before it goes on."""
+    top, one, two = two_children(engine)
+    claims = engine.claim()
+    engine.pause(top)
+    engine.fail(claims["sx"])
+    engine.complete(claims["tx"])
+    engine.cancel(two)
+    assert engine.nodes(top) == {"s": "RUNNING", "t": "FAILED", "u": "PENDING"}
+    engine.resume(top)
+    assert [engine.status(flow) for flow in (top, one)] == ["PAUSED", "FAILED"]
+    assert engine.nodes(top) == {"s": "FAILED", "t": "FAILED", "u": "PENDING"}
+    engine.resume(top)
+    assert (engine.status(top), engine.nodes(top)["u"]) == ("FAILED", "SKIPPED")
