@@ -10,7 +10,7 @@ import pytest
 
 from horsies.codec.problems import DecodeError
 from horsies.codec.signature import read_signature
-from horsies.errors.codes import OutcomeCode
+from horsies.errors.codes import OperationalErrorCode, OutcomeCode
 from horsies.task_result import TaskError, TaskResult
 from horsies.workflow.context import WorkflowContext, WorkflowMeta
 from horsies.workflow.node_key import NodeKey
@@ -133,7 +133,6 @@ def test_context() -> None:
         {"__h_workflow_ctx__": {**META, "results": {}, "summaries": 5}},
         {"__h_workflow_ctx__": {**META, "results": {}, "summaries": {"a": 5}}},
         {"__h_workflow_ctx__": {**META, "results": {"a": {"inner": _ok(5)}}}},
-        {"__h_workflow_ctx__": {**META, "results": {"a": {"source_task_name": "unknown", "inner": _ok(5)}}}},
         {"__h_odd__": 1},
     ],
 )
@@ -141,6 +140,16 @@ def test_malformed_additions(added: dict[str, object]) -> None:
     """K-28, K-34"""
     with pytest.raises(DecodeError):
         _decode(first=FIRST, **added)
+
+
+def test_a_result_in_the_context_that_cannot_be_read_is_an_error_there() -> None:
+    """05 section 17: the task runs all the same"""
+    sources = {"a": {"source_task_name": "unknown", "inner": _ok(5)}}
+    context = _decode(first=FIRST, __h_workflow_ctx__={**META, "results": sources})["workflow_ctx"]
+    assert isinstance(context, WorkflowContext)
+    result = context.result_for(NodeKey[int]("a"))
+    assert result.is_err()
+    assert result.unwrap_err().error_code is OperationalErrorCode.RESULT_DESERIALIZATION_ERROR
 
 
 def test_context_for_a_task_that_does_not_ask_is_ignored() -> None:

@@ -87,10 +87,12 @@ class Leadership:
         """Give the lock back, if it is held, and close the connection."""
         connection, was_held = self._connection, self.held
         if connection is not None and was_held:
-            try:
-                await self._execute(connection, "drop_lease", self._lease())
-            except psycopg.Error as error:
-                logger.debug("the lease could not be removed: %s", str(error).strip())
+            # Said aloud: the server ends the session, and with it the lock, some time after the connection is closed.
+            for name, params in (("drop_lease", self._lease()), ("stop_leading", {"group": self._group})):
+                try:
+                    await self._execute(connection, name, params)
+                except psycopg.Error as error:
+                    logger.debug("%s failed: %s", name, str(error).strip())
         await self.close()
 
     async def close(self) -> None:

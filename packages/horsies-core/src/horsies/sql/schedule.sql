@@ -97,5 +97,8 @@ select pg_try_advisory_lock(hashtextextended({schema_literal} || ':scheduler:' |
 insert into {schema}.leases as l (name, holder) values ('scheduler:' || %(group)s::text, %(holder)s::text)
 on conflict (name) do update set holder = excluded.holder, since = now()
 
+-- name: stop_leading
+select pg_advisory_unlock(hashtextextended({schema_literal} || ':scheduler:' || %(group)s::text, 0))
+
 -- name: drop_lease
 delete from {schema}.leases l where l.name = 'scheduler:' || %(group)s::text and l.holder = %(holder)s::text
