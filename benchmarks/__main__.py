@@ -9,13 +9,24 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
-from benchmarks import drain, enqueue, fixed_costs, idle, latency, profiling, report, server, systems
+from benchmarks import (
+    drain,
+    enqueue,
+    fixed_costs,
+    idle,
+    latency,
+    profiling,
+    report,
+    server,
+    systems,
+    workflows,
+)
 from benchmarks.envs import EnvironmentMissingError, horsies_core_environment
 from benchmarks.floors import Floors
 from benchmarks.marks import Marks
@@ -23,7 +34,7 @@ from benchmarks.report import Results
 from benchmarks.session import Services, SystemFailedError
 from benchmarks.systems import System
 
-MEASURES = ("imports", "size", "enqueue", "latency", "drain", "idle")
+MEASURES = ("imports", "size", "enqueue", "latency", "drain", "workflows", "idle")
 HERE = Path(__file__).parent
 IDLE_EXECUTORS = (1, 8)
 """Further idle workers, beside the one with two executors."""
@@ -41,10 +52,13 @@ class Sizes:
     bulk: int
     sends: int
     idle_seconds: float
+    flows: workflows.FlowSizes
 
 
-FULL = Sizes(runs=5, tasks=20_000, singles=2_000, bulk=20_000, sends=300, idle_seconds=60)
-QUICK = Sizes(runs=1, tasks=2_000, singles=500, bulk=5_000, sends=60, idle_seconds=12)
+FULL = Sizes(
+    runs=5, tasks=20_000, singles=2_000, bulk=20_000, sends=300, idle_seconds=60, flows=workflows.FULL
+)
+QUICK = Sizes(runs=1, tasks=2_000, singles=500, bulk=5_000, sends=60, idle_seconds=12, flows=workflows.QUICK)
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -82,6 +96,7 @@ def sizes_of(options: argparse.Namespace) -> Sizes:
         bulk=base.bulk,
         sends=base.sends,
         idle_seconds=base.idle_seconds,
+        flows=base.flows,
     )
 
 
@@ -118,6 +133,14 @@ def probes(measure: str, chosen: list[System], services: Services, sizes: Sizes)
     elif measure == "drain":
         found.append(("floor", partial(floors.drain, sizes.tasks)))
         found += [(s.name, partial(drain.measure, s, services, sizes.tasks)) for s in chosen]
+    elif measure == "workflows":
+        flowing = [flows for s in chosen if (flows := workflows.system_for(s)) is not None]
+        found += [(s.name, partial(workflows.measure, s, services, sizes.flows)) for s in flowing]
+        found += [
+            (s.name, partial(workflows.measure_width, s, services, sizes.flows))
+            for s in flowing
+            if s.environment is None
+        ]
     elif measure == "imports":
         found += [(s.name, partial(fixed_costs.measure_imports, s, services)) for s in chosen]
     return found
@@ -198,7 +221,7 @@ def main() -> int:
                     "load_average": os.getloadavg(),
                     "python": platform.python_version(),
                     "postgresql": postgres.version,
-                    "sizes": {name: getattr(sizes, name) for name in Sizes.__slots__},
+                    "sizes": asdict(sizes),
                     "peers": {p.name: p.environment.requirements for p in systems.PEERS if p.environment},
                 }
             )

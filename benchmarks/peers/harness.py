@@ -86,7 +86,9 @@ class _Producing:
         return {"seconds": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
 
 
-class _Sending(_Producing):
+class Sending(_Producing):
+    """The commands of a system with workers."""
+
     def __init__(self, sender: Sender, marks: Marks) -> None:
         super().__init__(sender)
         self.sender = sender
@@ -137,15 +139,16 @@ class _Sending(_Producing):
 
 def serve(sender: Sender) -> None:
     """Answer all commands until stdin ends."""
-    _answer(_Sending(sender, from_environment()))
+    answer(Sending(sender, from_environment()))
 
 
 def serve_producer(producer: Producer) -> None:
     """Answer the commands about enqueueing until stdin ends."""
-    _answer(_Producing(producer))
+    answer(_Producing(producer))
 
 
-def _answer(session: _Producing) -> None:
+def answer(session: _Producing) -> None:
+    """Answer commands, each by the method of its name, until stdin ends."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # a library that prints must not disturb the answers
     for line in sys.stdin:
