@@ -12,7 +12,7 @@ TITLES = {
     "drain": "drain: a burst to a warm idle worker (floor: one connection, claim + finish without a body)",
     "enqueue": "enqueue, no worker (floor: psycopg, one insert per commit; one insert of all rows)",
     "latency": "latency on an idle worker (floor: NOTIFY to another process; body = insert + NOTIFY)",
-    "workflows": "workflows: a chain of 10; 100 nodes and their join; 200 chains of 5 at once; database CPU of wide and narrow fans",
+    "workflows": "workflows: chain of 10, fan of 100 and its join, 200 chains of 5; server CPU of wide and narrow fans",
     "imports": "import above an empty program",
     "size": "installed size with dependencies",
     "idle": "idle worker",
