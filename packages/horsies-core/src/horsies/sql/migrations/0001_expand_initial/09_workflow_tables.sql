@@ -99,6 +99,11 @@ create table {schema}.workflow_nodes (
     primary key (workflow_id, node_index),
     constraint workflow_nodes_status_known check (
         status in ('PENDING', 'READY', 'ENQUEUED', 'RUNNING', 'COMPLETED', 'FAILED', 'SKIPPED')),
+    constraint workflow_nodes_kind_known check (kind in ('task', 'subworkflow')),
+    -- Whoever ends the nodes before it makes its row of tasks of these, and must not stumble over them (W-45).
+    constraint workflow_nodes_task_whole check (
+        kind <> 'task' or queue_name is not null and max_retries is not null and retention_class is not null
+            and coalesce(priority between 1 and 100 and executor in ('default', 'process', 'thread', 'async'), false)),
     constraint workflow_nodes_join_known check (join_kind in ('all', 'any', 'quorum')),
     constraint workflow_nodes_counters_positive check (open_deps >= 0 and open_gates >= 0),
     constraint workflow_nodes_end_whole check (

@@ -8,22 +8,29 @@ language sql immutable parallel safe as $$
 $$;
 
 -- The results of earlier nodes for the parameters of a node, as members of a JSON object; null without any. A source that
--- has not ended (joins any and quorum) leaves its parameter to the default (W-53).
+-- has not ended (joins any and quorum) leaves its parameter to the default (W-53). What is damaged becomes a null, which no
+-- executor takes for a result: it fails this node, and neither the claim nor whoever completes its sources (W-45).
 create function {schema}.argument_members(_workflow uuid, _args_from jsonb) returns text
 language plpgsql stable as $$
 begin
+    if jsonb_typeof(_args_from) <> 'object' then
+        return '"args_from":null';
+    end if;
     return (
-        select string_agg(to_json(a.key) || ':{"__h_taskresult_envelope__":true,"source_task_name":' || to_json(s.name)
-            || ',"inner":' || s.result || '}', ',')
+        select string_agg(to_json(a.key) || ':' || case
+            when s.node_index is null then 'null'
+            else '{"__h_taskresult_envelope__":true,"source_task_name":' || to_json(s.name) || ',"inner":' || s.result || '}'
+        end, ',')
         from jsonb_each_text(_args_from) as a (key, value)
-        cross join lateral (
-            select {schema}.source_name(n.kind, n.task_name, n.definition_key) as name,
+        left join lateral (
+            select n.node_index, n.status, {schema}.source_name(n.kind, n.task_name, n.definition_key) as name,
                 case n.status when 'SKIPPED' then {schema}.skipped_envelope(n.node_index, n.node_id) else n.result end as result
             from {schema}.workflow_nodes n
-            where n.workflow_id = _workflow and n.node_index = a.value::integer
-                and n.status in ('COMPLETED', 'FAILED', 'SKIPPED')
+            where n.workflow_id = _workflow
+                and n.node_index = case when a.value ~ '^[0-9]{1,9}$' then a.value::integer end
             offset 0
-        ) s);
+        ) s on true
+        where s.node_index is null or s.status in ('COMPLETED', 'FAILED', 'SKIPPED'));
 end $$;
 
 -- The workflow context of a node: those of _nodes that have ended.

@@ -152,11 +152,12 @@ begin
     end if;
 end $$;
 
--- What finish_nodes left as busy, written by a statement that waits for the trees, on a connection of its own.
+-- What finish_nodes left as busy, written by a statement that waits for the trees, on the worker's second connection. Not
+-- for longer than a second: the worker's heartbeat goes by the same connection, and the other ends of the batch wait too.
 create function {schema}.finish_busy(
     _worker uuid, _workflows uuid[], _ends json, _backs json, _at timestamptz default null)
 returns setof {schema}.cycle_row
-language plpgsql as $$
+language plpgsql set lock_timeout = '1s' as $$
 declare
     _f record;
 begin
