@@ -19,6 +19,10 @@ class Batch:
         """Nothing to write, nothing wanted."""
         return not (self.completed or self.ended or self.back or self.demand)
 
+    def only_claims(self) -> bool:
+        """Nothing to write."""
+        return not (self.completed or self.ended or self.back)
+
     def flights(self) -> list[Flight]:
         """Those whose end or return it writes."""
         return [outcome.flight for outcome in (*self.completed, *self.ended)] + self.back

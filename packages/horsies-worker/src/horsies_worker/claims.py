@@ -14,6 +14,7 @@ import psycopg
 from horsies.config import WorkerResilienceConfig
 from horsies.db import arrays
 from horsies.db.effects import Row
+from horsies.db.statement import prepared
 from horsies.sql import Statements
 from horsies.transient import is_transient
 from horsies_worker.batch import Batch
@@ -23,7 +24,7 @@ from horsies_worker.failures import unstorable
 from horsies_worker.flight import Flight
 from horsies_worker.link import Link
 from horsies_worker.node_ends import NO_NODES, node_params
-from horsies_worker.places import LANES, Lane
+from horsies_worker.places import LANES, Demand, Lane
 
 logger = logging.getLogger("horsies.worker")
 
@@ -89,6 +90,8 @@ class Claims:
         self._policy_of = policy_of
         self._waiting_link = waiting_link
         self._identity_params: tuple[list[int], dict[str, object]] = ([], {})
+        self._cycle = prepared(statements["cycle"])
+        self._next_claim: tuple[Demand, list[bytes | None]] | None = None
 
     def attach(self, pool: ExecutorPool, known: Callable[[], list[Flight]]) -> None:
         """Whose executors run what is claimed, and what this worker answers for."""
@@ -101,6 +104,10 @@ class Claims:
         return self._settings.cluster_cap is not None or any(
             queue.cap is not None for queue in self._settings.queues
         )
+
+    def prepare(self, places: Demand) -> None:
+        """Make the parameters of a cycle that only fills these places; it is known again by the same object."""
+        self._next_claim = (places, self._cycle.values(self._params(Batch(demand=places))))
 
     async def cycle(self, batch: Batch) -> list[Row]:
         """One round trip, repeated through outages until it is answered (R-077, R-120).
@@ -145,11 +152,14 @@ class Claims:
             return await self._answered(Batch(ended=[unstorable(flight, why)]))
 
     async def _answered(self, batch: Batch) -> list[Row]:
-        params = self._params(batch)
+        if self._next_claim is not None and self._next_claim[0] is batch.demand and batch.only_claims():
+            values = self._next_claim[1]
+        else:
+            values = self._cycle.values(self._params(batch))
         attempt = 0
         while True:
             try:
-                return await self._link.execute(self._statements["cycle"], params)
+                return await self._link.execute_ready(self._cycle, values)
             except psycopg.errors.CheckViolation as error:
                 if "no partition" not in str(error):
                     raise

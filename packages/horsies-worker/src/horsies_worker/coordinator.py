@@ -8,7 +8,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from horsies_worker import failures
@@ -18,6 +18,7 @@ from horsies_worker.claims import Claims
 from horsies_worker.executor_pool import ExecutorPool
 from horsies_worker.executor_process import ExecutorProcess
 from horsies_worker.flight import Flight, Outcome
+from horsies_worker.lookout import LAST, Head, Lookout
 from horsies_worker.metrics import WorkerMetrics
 from horsies_worker.places import LANES, Demand, Lane, demand
 from horsies_worker.read_ahead import WITHDRAW_AFTER_S, ReadAhead
@@ -26,11 +27,6 @@ from horsies_worker.time_limits import TimeLimits, stop_run
 logger = logging.getLogger("horsies.worker")
 
 CANCEL_LOOK_S = 0.050
-AGAIN_FIRST_S = 0.005
-AGAIN_MAX_S = 0.100
-LAST = (1 << 30, 0, 0.0)
-"""Comes after every row in the claim order (queue rank, priority, minus the seconds waited)."""
-AFTER_ALL = (1 << 31, 0, 0.0)
 
 type KindOf = Callable[[str, str], str]
 """(task name, executor value of the row) -> 'process', 'thread' or 'async'"""
@@ -47,6 +43,7 @@ class Coordinator:
         *,
         concurrency: int,
         poll_interval_s: float,
+        usual_lanes: Collection[Lane] = LANES,
     ) -> None:
         self.read_ahead = ReadAhead()
         self.failed_because: str | None = None
@@ -56,22 +53,17 @@ class Coordinator:
         self._claims = claims
         self._kind_of = kind_of
         self._concurrency = concurrency
-        self._poll_interval_s = poll_interval_s
         self._pool: ExecutorPool
         self._limits = TimeLimits()
         self._waiting = Batch()
         self._writing = Batch()
         self._wake = asyncio.Event()
-        self._wanted: set[Lane] = set(LANES)
-        """Lanes that may have rows to claim."""
-        self._calls = 0
-        """How often `claim_soon` was called: a call while a claim is under way may be about rows it did not see."""
-        self._idle_for: Lane | None = None
-        """The lane that gets idle executors; None offers them to both, when it is not known that both have rows."""
+        self._lookout = Lookout(usual_lanes, poll_interval_s, self._wake.set)
         self._claiming = True
+        self._next: Demand | None = None
+        """Made while the worker rests: what the next wake-up will most likely ask for."""
         self._seq = 0
-        self._again_s = AGAIN_FIRST_S
-        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._watch: asyncio.TimerHandle | None = None
         self._busy = BusyTrees(self._finish_busy, self._put_back)
 
     def attach(self, pool: ExecutorPool) -> None:
@@ -81,13 +73,12 @@ class Coordinator:
 
     # -- what others say
 
-    def claim_soon(self) -> None:
-        """There may be something to claim: a wake-up, a due time, the poll."""
-        if len(self._wanted) < len(LANES):
-            self._idle_for = None
-        self._wanted.update(LANES)
-        self._calls += 1
-        self._wake.set()
+    def claim_soon(self, *, everywhere: bool = False) -> None:
+        """There may be something to claim; `everywhere`: perhaps of a kind that no task registered here has."""
+        if everywhere:
+            self._lookout.look_everywhere()
+        else:
+            self._lookout.look()
 
     def stop_claiming(self) -> None:
         """Finish what runs, hand back what has not begun (R-130)."""
@@ -135,7 +126,7 @@ class Coordinator:
             if message.get("worker") == self._worker_id and "cancel" in message:
                 self.cancel(message["cancel"])
             elif "resume" in message:
-                self.claim_soon()
+                self.claim_soon(everywhere=True)
         except (ValueError, AttributeError):
             logger.warning("a message on the control channel cannot be read: %.100s", payload)
 
@@ -173,7 +164,7 @@ class Coordinator:
         if of_workflows:
             self.claim_soon()  # the cycle that ends a node claims what follows it
         if self._claims.are_capped:
-            self._wanted.update(LANES)  # what a cap held back may start now
+            self._lookout.wanted.update(LANES)  # what a cap held back may start now
         self._wake.set()
 
     def withdrawn(self, executor: ExecutorProcess, flights: list[Flight]) -> None:
@@ -197,16 +188,19 @@ class Coordinator:
             "%s (pid %d) is gone; of its tasks %d had begun, %d had not",
             *(executor.name, executor.pid, len(begun), len(not_begun)),
         )
+        self._next = None
         self._pool.replace(executor)
         self._wake.set()
 
     def executor_ready(self) -> None:
         """A replacement can take tasks."""
-        self.claim_soon()
+        self._next = None
+        self.claim_soon(everywhere=True)
 
     def executor_too_big(self, executor: ExecutorProcess, rss: int) -> None:
         """Another process takes its place (R-039)."""
         logger.info("%s holds %.0f MB and is replaced", executor.name, rss / 1e6)
+        self._next = None
         self._pool.retire(executor)
 
     # -- the loop
@@ -220,27 +214,36 @@ class Coordinator:
             if batch.is_empty():
                 continue
             self._writing = batch
-            calls = self._calls
+            calls = self._lookout.calls
             begun = time.monotonic()
             rows = await self._claims.cycle(batch)
             self._writing = Batch()
             self.read_ahead.cycle_took(time.monotonic() - begun)
             if self.metrics is not None:
                 self.metrics.pass_took(time.monotonic() - begun)
-            self._take_rows(rows, batch.demand, calls == self._calls)
+            self._take_rows(rows, batch.demand, calls == self._lookout.calls)
             self._busy.cycle_ended(batch, {row[1] for row in rows if row[0] == "busy"})
             if not self._claiming:
                 self._wake.set()
-        for timer in self._timers.values():
-            timer.cancel()
+            elif not self._lookout.wanted and not self.flights():
+                self._next = self._demand(self._lookout.usual)
+                self._claims.prepare(self._next)
+        self._lookout.stop()
+        if self._watch is not None:
+            self._watch.cancel()
 
     def _take_batch(self) -> Batch:
         batch, self._waiting = self._waiting, Batch()
-        if self._claiming and self._wanted:
-            batch.demand = demand(
-                self._pool, self.read_ahead, self._concurrency, self._wanted, self._idle_for
-            )
+        next_demand, self._next = self._next, None
+        if self._claiming and (wanted := self._lookout.wanted):
+            if next_demand is not None and frozenset(wanted) == self._lookout.usual and batch.is_empty():
+                batch.demand = next_demand
+            else:
+                batch.demand = self._demand(wanted)
         return batch
+
+    def _demand(self, wanted: Collection[Lane]) -> Demand:
+        return demand(self._pool, self.read_ahead, self._concurrency, wanted, self._lookout.idle_for)
 
     async def _finish_busy(self, nodes: Batch) -> None:
         self._take_rows(await self._claims.finish_busy(nodes), Demand(), saw_all=False)
@@ -254,7 +257,7 @@ class Coordinator:
         again = False
         due_s: float | None = None
         lane: Lane = "process" if places.process else "shared"
-        heads: dict[Lane, tuple[int, int, float]] = {}
+        heads: dict[Lane, Head] = {}
         for (
             tag,
             identity,
@@ -295,33 +298,9 @@ class Coordinator:
         for lane in LANES:
             self._place(claimed[lane], places.of(lane))
             if saw_all and len(claimed[lane]) < len(places.of(lane)):
-                self._wanted.discard(lane)
-        self._choose_lane(heads)
-        self._plan_next_look(again, due_s)
-
-    def _choose_lane(self, heads: dict[Lane, tuple[int, int, float]]) -> None:
-        """Idle executors go to the lane whose first row comes first; a lane that came short has none left (R-032)."""
-        self._idle_for = None
-        if self._wanted:
-            self._idle_for = min(
-                LANES, key=lambda each: heads.get(each, LAST) if each in self._wanted else AFTER_ALL
-            )
-            self._wake.set()
-
-    def _plan_next_look(self, again: bool, due_s: float | None) -> None:
-        self._look_later("poll", self._poll_interval_s)
-        if again:
-            self._look_later("again", self._again_s)
-            self._again_s = min(self._again_s * 2, AGAIN_MAX_S)
-        else:
-            self._again_s = AGAIN_FIRST_S
-        if due_s is not None and due_s < self._poll_interval_s:
-            self._look_later("due", max(due_s, 0.0))
-
-    def _look_later(self, key: str, seconds: float) -> None:
-        if key in self._timers:
-            self._timers[key].cancel()
-        self._timers[key] = asyncio.get_running_loop().call_later(seconds, self.claim_soon)
+                self._lookout.wanted.discard(lane)
+        found = any(claimed.values())
+        self._lookout.answered(places.lanes, heads, found=found, again=again, due_s=due_s)
 
     # -- placing
 
@@ -365,13 +344,13 @@ class Coordinator:
             self._head_changed(executor)
 
     def _watch_waiting(self) -> None:
-        if "watch" not in self._timers:
+        if self._watch is None:
             loop = asyncio.get_running_loop()
-            self._timers["watch"] = loop.call_later(WITHDRAW_AFTER_S, self._ask_back_waiting)
+            self._watch = loop.call_later(WITHDRAW_AFTER_S, self._ask_back_waiting)
 
     def _ask_back_waiting(self) -> None:
         """What waits behind a task that turned out slow is withdrawn (R-041)."""
-        del self._timers["watch"]
+        self._watch = None
         now = time.monotonic()
         for executor in self._pool.executors:
             if executor.lane == "process" and len(executor.flights) > 1:

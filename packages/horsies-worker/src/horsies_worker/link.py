@@ -6,7 +6,7 @@ parameters, describing columns, a timer for every wait) takes three times the pr
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import psycopg
 from psycopg import pq
@@ -64,18 +64,19 @@ class Link:
         Raises:
             psycopg.Error: what the database answered, or that it did not within the limit.
         """
+        ready = prepared(statement)
+        return await self.execute_ready(ready, ready.values(params))
+
+    async def execute_ready(self, statement: Prepared, values: Sequence[bytes | None]) -> list[Row]:
+        """As `execute`, for parameters that are text already."""
         async with self._turn:
             if self._connection is None:
                 await self.connect()
             assert self._connection is not None
             try:
-                async with asyncio.timeout(STATEMENT_LIMIT_S):
-                    rows = await self._run(self._connection.pgconn, prepared(statement), params)
+                rows = await self._run(self._connection.pgconn, statement, values)
                 self.answered_at = time.monotonic()
                 return rows
-            except TimeoutError:
-                self._drop()
-                raise psycopg.OperationalError(f"no answer within {STATEMENT_LIMIT_S:.0f} s") from None
             except BaseException:
                 # Only a connection that is ready for the next statement is kept; a read may have dropped it already.
                 if not self._is_idle():
@@ -87,8 +88,7 @@ class Link:
         async with self._turn:
             self._drop()
 
-    async def _run(self, pgconn: PGconn, statement: Prepared, params: Mapping[str, object]) -> list[Row]:
-        values = statement.values(params)
+    async def _run(self, pgconn: PGconn, statement: Prepared, values: Sequence[bytes | None]) -> list[Row]:
         if not self._prepare:
             pgconn.send_query_params(statement.text, values)
         else:
@@ -104,11 +104,16 @@ class Link:
 
     async def _result(self, pgconn: PGconn) -> PGresult:
         loop = asyncio.get_running_loop()
-        self._answer, self._last = loop.create_future(), None
+        answer: asyncio.Future[PGresult] = loop.create_future()
+        self._answer, self._last = answer, None
         if pgconn.flush():
             # More than the socket takes at once: the rest goes as soon as it has room.
             loop.add_writer(self._fd, self._write, pgconn)
-        result = await self._answer
+        limit = loop.call_later(STATEMENT_LIMIT_S, _no_answer, answer)
+        try:
+            result = await answer
+        finally:
+            limit.cancel()
         if result.status in (pq.ExecStatus.FATAL_ERROR, pq.ExecStatus.BAD_RESPONSE):
             raise error_from_result(result)
         return result
@@ -156,3 +161,8 @@ class Link:
         loop.remove_writer(self._fd)
         self._fd = -1
         connection.pgconn.finish()
+
+
+def _no_answer(answer: asyncio.Future[PGresult]) -> None:
+    if not answer.done():
+        answer.set_exception(psycopg.OperationalError(f"no answer within {STATEMENT_LIMIT_S:.0f} s"))

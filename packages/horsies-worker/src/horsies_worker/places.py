@@ -4,7 +4,7 @@ Rows come in two lanes: `process` tasks have an executor to themselves, `thread`
 concurrency (R-031). An idle executor can serve either; it is offered to one lane at a time (R-032).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -35,7 +35,11 @@ class Demand:
 
 
 def demand(
-    pool: ExecutorPool, read_ahead: ReadAhead, concurrency: int, wanted: set[Lane], idle_for: Lane | None
+    pool: ExecutorPool,
+    read_ahead: ReadAhead,
+    concurrency: int,
+    wanted: Collection[Lane],
+    idle_for: Lane | None,
 ) -> Demand:
     """What may be claimed. `wanted`: lanes that may have rows; `idle_for`: who gets idle executors, None: both."""
     ready = [executor for executor in pool.executors if executor.ready]

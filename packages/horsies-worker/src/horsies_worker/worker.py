@@ -138,6 +138,7 @@ class Worker:
             self._kind_of,
             concurrency=self._options.concurrency,
             poll_interval_s=config.resilience.notify_poll_interval_ms / 1000,
+            usual_lanes=self._usual_lanes(settings.executors),
         )
         pool = ExecutorPool(
             self._options.processes,
@@ -154,6 +155,7 @@ class Worker:
         self._duties = self._make_duties()
         await self._duties.open()
         channels = [broker.queue_channel(queue.name) for queue in settings.queues]
+        self._task_channels = frozenset(channels) - {broker.queue_channel(STEPS.name)}
         channels += [control(broker.schema), *self._duties.channels]
         conninfo = broker.conninfo(session=True, application_name="horsies worker listener")
         self._listener = WorkerListener(conninfo, channels, self._heard)
@@ -220,7 +222,7 @@ class Worker:
         if channel == control(self._broker.schema):
             self._coordinator.obey(payload)
         elif not self._duties.hear(channel, payload):
-            self._coordinator.claim_soon()
+            self._coordinator.claim_soon(everywhere=channel not in self._task_channels)
 
     # -- work and end
 
@@ -290,6 +292,11 @@ class Worker:
             return policy_of_options(flight.options)
         task = self._app.tasks.get(flight.task_name)
         return task.definition.retry_policy if task is not None else None
+
+    def _usual_lanes(self, executors: Mapping[Lane, str]) -> set[Lane]:
+        """The lanes to which the rows of the tasks registered here belong."""
+        kinds = {task.definition.executor or "default" for task in self._app.tasks.values()}
+        return {lane for lane, values in executors.items() if not kinds.isdisjoint(values.split(","))}
 
     def _kind_of(self, task_name: str, executor: str) -> str:
         """How a row is to be run here: what the registration says wins where the row leaves it open."""

@@ -168,10 +168,15 @@ create function {schema}.claim_lane(
     out _claimed {schema}.cycle_row[])
 language plpgsql as $$
 declare
-    _rank integer;
-    _priority smallint;
+    _capped boolean := cardinality(array_remove(_rooms, null)) > 0;
     _wanted integer := cardinality(_places);
     _batch {schema}.cycle_row[];
+    -- Where the walk has got to: lanes of this rank from this priority on, all lanes of later ranks.
+    _at_rank integer := -2147483648;
+    _at_priority smallint := 0;
+    _taken boolean := false;                        -- whether rows of that rank and priority were claimed
+    _rank integer;
+    _priority smallint;
     _lane_queues text[];
     _lane_executors text[];
     _lane_rooms integer[];
@@ -180,37 +185,48 @@ declare
     _again boolean := false;
 begin
     _claimed := '{}';
-    foreach _rank in array array(select distinct r from unnest(_ranks) r order by r) loop
-        _priority := 0;
-        loop
-            select array_agg(l.queue), array_agg(l.executor), array_agg(l.room), min(l.priority)
-            into _lane_queues, _lane_executors, _lane_rooms, _priority
-            from (
-                select q.queue, e.executor, coalesce(q.room, _wanted) as room, p.priority,
-                    rank() over (order by p.priority) as nth
-                from unnest(_queues, _ranks, _rooms) as q (queue, rank, room)
-                cross join unnest(_executors) as e (executor)
-                cross join lateral {schema}.next_priority(q.queue, e.executor, _priority) as p (priority)
-                where q.rank = _rank and (q.room is null or q.room > 0) and p.priority is not null
-            ) l
-            where l.nth = 1;
-            exit when _priority is null;
-            _batch := array(select r from {schema}.claim_rows(
-                _worker, _hostname, _lane_queues, _lane_executors, _lane_rooms, _priority,
-                _wanted - cardinality(_claimed), _places, cardinality(_claimed), _pids, _names, _now) r);
-            _claimed := _claimed || _batch;
-            if array_position(_rooms, null) is null or cardinality(array_remove(_rooms, null)) > 0 then
-                _rooms := {schema}.rooms_after(_queues, _rooms, _batch);
+    loop
+        select array_agg(l.queue), array_agg(l.executor), array_agg(l.room), l.rank, l.priority, min(l.due)
+        into _lane_queues, _lane_executors, _lane_rooms, _rank, _priority, _first
+        from (
+            select q.queue, q.rank, e.executor, coalesce(q.room, _wanted) as room, f.priority, f.due
+            from unnest(_queues, _ranks, _rooms) as q (queue, rank, room)
+            cross join unnest(_executors) as e (executor)
+            cross join lateral (                    -- one index probe
+                select t.priority, t.enqueued_at as due from {schema}.tasks t
+                where t.queue_name = q.queue and t.executor = e.executor and t.status = 'PENDING' and not t.parked
+                    and t.priority >= case when q.rank = _at_rank then _at_priority else 0::smallint end
+                order by t.priority, t.enqueued_at, t.id
+                limit 1) f
+            where q.rank >= _at_rank and (q.room is null or q.room > 0)
+        ) l
+        group by l.rank, l.priority
+        order by l.rank, l.priority
+        limit 1;
+        exit when not found;
+        if _taken and _rank = _at_rank and _priority = _at_priority or _first > _now then
+            -- What is left here is not due, or locked, or came just now.
+            if _first > _now then
+                _due := least(_due, _first);
+            else
+                _again := true;
             end if;
-            exit when cardinality(_claimed) >= _wanted;
-            select min(d.due) into _first
-            from unnest(_lane_queues, _lane_executors) as l (queue, executor)
-            join unnest(_queues, _rooms) as q (queue, room) on q.queue = l.queue and (q.room is null or q.room > 0)
-            cross join lateral {schema}.first_due(l.queue, l.executor, _priority) as d (due);
-            _again := _again or coalesce(_first <= _now, false);
-            _due := least(_due, case when _first > _now then _first end);
-        end loop;
+            _at_rank := _rank;
+            _at_priority := _priority + 1;
+            _taken := false;
+            continue;
+        end if;
+        _batch := array(select r from {schema}.claim_rows(
+            _worker, _hostname, _lane_queues, _lane_executors, _lane_rooms, _priority,
+            _wanted - cardinality(_claimed), _places, cardinality(_claimed), _pids, _names, _now) r);
+        _claimed := _claimed || _batch;
+        if _capped then
+            _rooms := {schema}.rooms_after(_queues, _rooms, _batch);
+        end if;
         exit when cardinality(_claimed) >= _wanted;
+        _at_rank := _rank;
+        _at_priority := _priority;
+        _taken := true;
     end loop;
     if _again then
         _claimed := _claimed || row('again', null, null, null, null, null, null, null, null, null, null, 0, null)::{schema}.cycle_row;
