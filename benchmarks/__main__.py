@@ -19,6 +19,7 @@ from benchmarks import (
     drain,
     enqueue,
     fixed_costs,
+    growth,
     idle,
     latency,
     profiling,
@@ -34,7 +35,7 @@ from benchmarks.report import Results
 from benchmarks.session import Services, SystemFailedError
 from benchmarks.systems import System
 
-MEASURES = ("imports", "size", "enqueue", "latency", "drain", "workflows", "idle")
+MEASURES = ("imports", "size", "enqueue", "latency", "drain", "recycling", "growth", "workflows", "idle")
 HERE = Path(__file__).parent
 IDLE_EXECUTORS = (1, 8)
 """Further idle workers, beside the one with two executors."""
@@ -52,13 +53,30 @@ class Sizes:
     bulk: int
     sends: int
     idle_seconds: float
+    growth: growth.Growth
     flows: workflows.FlowSizes
 
 
 FULL = Sizes(
-    runs=5, tasks=20_000, singles=2_000, bulk=20_000, sends=300, idle_seconds=60, flows=workflows.FULL
+    runs=5,
+    tasks=20_000,
+    singles=2_000,
+    bulk=20_000,
+    sends=300,
+    idle_seconds=60,
+    growth=growth.FULL,
+    flows=workflows.FULL,
 )
-QUICK = Sizes(runs=1, tasks=2_000, singles=500, bulk=5_000, sends=60, idle_seconds=12, flows=workflows.QUICK)
+QUICK = Sizes(
+    runs=1,
+    tasks=2_000,
+    singles=500,
+    bulk=5_000,
+    sends=60,
+    idle_seconds=12,
+    growth=growth.QUICK,
+    flows=workflows.QUICK,
+)
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -96,6 +114,7 @@ def sizes_of(options: argparse.Namespace) -> Sizes:
         bulk=base.bulk,
         sends=base.sends,
         idle_seconds=base.idle_seconds,
+        growth=base.growth,
         flows=base.flows,
     )
 
@@ -127,12 +146,17 @@ def probes(measure: str, chosen: list[System], services: Services, sizes: Sizes)
     """What one run of a measure consists of, in order."""
     floors = Floors(services)
     found: list[tuple[str, Probe]] = []
+    own = [system for system in chosen if system.environment is None]
+    drained = [*chosen, *(systems.horsies_async() for _ in own)]
+    recycled = [*own, *(systems.horsies_recycled() for _ in own)]
     if measure == "latency":
         found.append(("floor", partial(latency.measure_floor, services, sizes.sends)))
         found += [(s.name, partial(latency.measure, s, services, sizes.sends)) for s in chosen]
     elif measure == "drain":
         found.append(("floor", partial(floors.drain, sizes.tasks)))
-        found += [(s.name, partial(drain.measure, s, services, sizes.tasks)) for s in chosen]
+        found += [(s.name, partial(drain.measure, s, services, sizes.tasks)) for s in drained]
+    elif measure == "recycling":
+        found += [(s.name, partial(latency.measure_bodies, s, services, sizes.sends)) for s in recycled]
     elif measure == "workflows":
         flowing = [flows for s in chosen if (flows := workflows.system_for(s)) is not None]
         found += [(s.name, partial(workflows.measure, s, services, sizes.flows)) for s in flowing]
@@ -160,6 +184,9 @@ def measure_all(options: argparse.Namespace, services: Services, sizes: Sizes, r
             with_horsies = any(system.environment is None for system in chosen)
             more = [systems.horsies(n, name=f"horsies x{n}") for n in IDLE_EXECUTORS if with_horsies]
             results.add_all(measure, *idle.measure([*chosen, *more], services, sizes.idle_seconds))
+        elif measure == "growth":
+            if any(system.environment is None for system in chosen):
+                results.add_series(measure, growth.measure(services, sizes.growth))
         elif measure == "enqueue":
             for run in range(sizes.runs):
                 print(f"{measure} {run + 1}/{sizes.runs}", file=sys.stderr)

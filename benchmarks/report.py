@@ -15,6 +15,8 @@ TITLES = {
     "workflows": "workflows: chain of 10, fan of 100 and its join, 200 chains of 5; server CPU of wide and narrow fans",
     "imports": "import above an empty program",
     "size": "installed size with dependencies",
+    "recycling": "latency to the body on an idle worker, without and with executors replaced every 25 tasks",
+    "growth": "growth: drains beside finished rows, pending rows, an open snapshot, and (horsies) in a new database",
     "idle": "idle worker",
 }
 FEWER_IS_BETTER = ("_ms", "_us_", "_mb", "cpu", "requests", "connections")
@@ -35,6 +37,14 @@ class Results:
         for metric, value in values.items():
             if value is not None:
                 metrics.setdefault(metric, []).append(value)
+
+    def add_series(self, measure: str, figures: Mapping[str, Mapping[str, list[float]]]) -> None:
+        """What a measure with rounds of its own has found."""
+        for system, metrics in figures.items():
+            for metric, values in metrics.items():
+                self.series.setdefault(measure, {}).setdefault(system, {}).setdefault(metric, []).extend(
+                    values
+                )
 
     def add_all(
         self, measure: str, figures: Mapping[str, Mapping[str, float | None]], problems: Sequence[str]

@@ -36,18 +36,35 @@ class System:
         return "bench_" + "".join(c if c.isalnum() else "_" for c in self.name)
 
 
-def horsies(executors: int = 2, *, name: str = "horsies") -> System:
+def horsies(
+    executors: int = 2,
+    *options: str,
+    name: str = "horsies",
+    driver: str = "benchmarks.horsies_driver",
+) -> System:
     return System(
         name=name,
         service="postgres",
-        driver="benchmarks.horsies_driver",
+        driver=driver,
         application="benchmarks.horsies_app",
         library="horsies",
         worker=(
             *("-m", "horsies_worker", "benchmarks.horsies_app:app"),
             *("--processes", str(executors), "--loglevel", "WARNING"),
+            *options,
         ),
     )
+
+
+def horsies_async() -> System:
+    """Its `async def` tasks, up to 100 at once in each of two processes."""
+    driver = "benchmarks.horsies_async_driver"
+    return horsies(2, "--concurrency", "100", name="horsies async", driver=driver)
+
+
+def horsies_recycled() -> System:
+    """Every executor is replaced after 25 tasks."""
+    return horsies(2, "--max-tasks-per-child", "25", name="horsies recycled")
 
 
 FLOOR = System(name="floor", service="postgres", driver="benchmarks.floor_driver")
