@@ -6,8 +6,10 @@ import threading
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests.core.cycle_driver import Claim, failed
@@ -71,6 +73,106 @@ def test_two_ends_of_one_tree_at_once(engine: Engine, database_url: str) -> None
         assert other.complete(claims["b"]).busy == [claims["b"].id]
     engine.complete(claims["b"])
     assert engine.nodes(flow) == {"a": "COMPLETED", "b": "COMPLETED", "c": "ENQUEUED"}
+
+
+def _crashed(engine: Engine, claim: Claim) -> Any:
+    end = {
+        "id": claim.id,
+        "generation": claim.generation,
+        "status": "FAILED",
+        "result": failed("WORKER_CRASHED"),
+    }
+    worker = engine.worker.worker_id
+    return engine.run("fail_running", worker=worker, ends=json.dumps([end]), threshold_ms=1000, now=None)
+
+
+def _expired(engine: Engine, claim: Claim) -> Any:
+    late = datetime.now(UTC) + timedelta(days=1)
+    return engine.run("expire_pending", ids="{" + claim.id + "}", result=failed("TASK_EXPIRED"), now=late)
+
+
+def _returned(engine: Engine, claim: Claim) -> Any:
+    return engine.run("return_undispatched", worker=engine.worker.worker_id, kept="{}")
+
+
+def _finished(engine: Engine, claim: Claim) -> Any:
+    fence = {"id": claim.id, "generation": claim.generation, "workflow_id": claim.workflow_id}
+    end = json.dumps([fence | {"status": "COMPLETED", "result": ok(1)}])
+    return engine.run(
+        "finish_busy",
+        worker=engine.worker.worker_id,
+        workflows="{" + str(claim.workflow_id) + "}",
+        node_ends=end,
+        node_backs=None,
+        now=None,
+    )
+
+
+ROADS: dict[str, Callable[[Engine, Claim], Any]] = {
+    "the waiting completion": _finished,
+    "the recovery of running tasks": _crashed,
+    "the expiry of waiting tasks": _expired,
+    "the return of what was never dispatched": _returned,
+    "pause": lambda engine, claim: engine.pause(str(claim.workflow_id)),
+    "cancel": lambda engine, claim: engine.cancel(str(claim.workflow_id)),
+    "resume": lambda engine, claim: engine.resume(str(claim.workflow_id)),
+    "the expiry of paused workflows": lambda engine, claim: engine.run(
+        "expire_workflow", id=claim.workflow_id, policy_s=0.0, now=None
+    ),
+}
+
+
+@pytest.mark.parametrize("road", ROADS)
+@pytest.mark.parametrize("child", [False, True], ids=["root", "child"])
+def test_the_tree_comes_first(engine: Engine, database_url: str, road: str, child: bool) -> None:
+    """W-41, W-43, R-112: whoever waits for a tree holds no row of it yet, and does its work once it has the tree."""
+    soon = (datetime.now(UTC) + timedelta(hours=1)) if "waiting tasks" in road else None
+    inner = plan(N("a", good_until=soon), N("b", ["a"], allow_failed=True), name="kid")
+    root = engine.start(plan(N("s", child="kid")) if child else inner)
+    flow = engine.begin_child(inner) if child else root
+    claim = engine.claim()["a"]
+    if "waiting tasks" in road:
+        engine.worker.hand_back(claim)
+    elif road in ("resume", "the expiry of paused workflows"):
+        engine.pause(flow)
+    before = engine.workflow(flow), engine.nodes(flow), engine.tasks(flow)
+    with another(database_url) as other, ThreadPoolExecutor(1) as pool:
+        with other.connection.transaction():
+            other.select("select id from horsies.workflows where id = %s for no key update", [root])
+            done = pool.submit(ROADS[road], engine, claim)
+            eventually(lambda: waits_for_a_lock(other))
+            for table in ("tasks", "workflow_nodes"):
+                other.select(
+                    f"select 1 from horsies.{table} where workflow_id = %s for update nowait", [flow]
+                )
+        done.result()
+    assert (engine.workflow(flow), engine.nodes(flow), engine.tasks(flow)) != before
+    check_invariants(read_tree(engine, root))
+
+
+def test_upkeep_leaves_busy_trees_alone(engine: Engine, database_url: str) -> None:
+    """W-41, W-102, R-112: what need not wait does not; the rest of its work is done."""
+    old, busy = engine.start(plan(N("a"))), engine.start(plan(N("a")))
+    engine.complete(*engine.worker.claim(5).claimed)
+    later = datetime.now(UTC) + timedelta(days=2)
+    with psycopg.connect(database_url) as other:
+        other.execute("select from horsies.workflows where id = %s for no key update", [busy])
+        assert len(engine.run("clean_workflows", keep_hours=24, limit=500, now=later)) == 2
+    assert engine.select("select id::text from horsies.workflows") == [(busy,)]
+    assert old != busy
+    assert len(engine.run("clean_workflows", keep_hours=24, limit=500, now=later)) == 2
+
+
+def test_a_completion_does_not_wait_for_a_tree_for_ever(engine: Engine, database_url: str) -> None:
+    """W-41, W-100, R-090: the worker's heartbeat uses the same connection; the ends are offered again."""
+    flow = engine.start(plan(N("a")))
+    claim = engine.claim()["a"]
+    with psycopg.connect(database_url) as other:
+        other.execute("select from horsies.workflows where id = %s for no key update", [flow])
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            _finished(engine, claim)
+    assert _finished(engine, claim) == []
+    assert engine.status(flow) == "COMPLETED"
 
 
 class Crowd:

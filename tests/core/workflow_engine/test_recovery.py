@@ -1,12 +1,15 @@
 """What the reaper and upkeep do with workflow tasks: crashes, deadlines, orphans, expiry, deletion."""
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
 
+from horsies.db.effects import Op, Row, Run
 from horsies.ops.recover import EXPIRED_RESULT
+from horsies.ops.workflow_upkeep import cancel_orphans, expire_paused
 from horsies.sql import Statements
 from tests.core.cycle_driver import Claim, failed
 from tests.core.workflow_engine.engine import Engine, N, plan
@@ -27,6 +30,20 @@ def crash(engine: Engine, claim: Claim, retry_s: float | None = None) -> tuple[i
         "fail_running", worker=engine.worker.worker_id, ends=json.dumps([end]), threshold_ms=1000, now=None
     )
     return row[0], row[1]
+
+
+def drive[R](engine: Engine, op: Op[R], look: Callable[[str, list[Row]], None]) -> R:
+    """Run an operation; `look` is told each statement and its answer."""
+    answer: Any = None
+    while True:
+        try:
+            run = op.send(answer)
+        except StopIteration as end:
+            result: R = end.value
+            return result
+        assert isinstance(run, Run)
+        answer = engine.run(run.name, **run.params)
+        look(run.name, answer)
 
 
 def test_a_crashed_run_fails_its_node_with_all_that_follows(engine: Engine) -> None:
@@ -128,6 +145,40 @@ def test_a_task_that_no_node_waits_for_is_cancelled(engine: Engine) -> None:
     assert engine.run("cancel_orphans", limit=500, now=None) == [(2,)]
     assert [row["task_name"] for row in engine.tasks(flow)] == ["run_c"]
     assert len(engine.tasks(other)) == 2
+
+
+def test_orphans_go_page_by_page(engine: Engine) -> None:
+    """R-111: 500 a transaction, until there are none; running ones are left to their workers."""
+    flow = engine.start(plan(*(N(f"n{i}") for i in range(1_103))))
+    engine.worker.claim(3)
+    engine.select("update horsies.workflow_nodes set status = 'SKIPPED', completed_at = now()")
+    pages: list[int] = []
+    assert drive(engine, cancel_orphans(), lambda name, rows: pages.append(rows[0][0])) == 1_100
+    assert pages == [500, 500, 100]
+    assert [row["status"] for row in engine.tasks(flow)] == ["RUNNING"] * 3
+    ended = engine.select("select distinct status, error_code, failed_reason from horsies.task_history")
+    assert ended == [
+        ("CANCELLED", "TASK_CANCELLED", "cancelled by the audit of workflow tasks: no node waits for it")
+    ]
+
+
+def test_every_paused_workflow_past_the_policy_expires(engine: Engine) -> None:
+    """R-114, W-83: one transaction each; one that was resumed in between is left alone."""
+    now = datetime.now(UTC)
+    flows = [engine.start(plan(N("a"))) for _ in range(4)]
+    for age, flow in enumerate(flows, 1):
+        engine.pause(flow, now - timedelta(hours=age))
+    asked: list[str] = []
+
+    def look(name: str, rows: list[Row]) -> None:
+        asked.append(name)
+        if name == "list_paused_workflows":
+            assert rows == [(flows[3],), (flows[2],)]
+            engine.resume(flows[3])
+
+    assert drive(engine, expire_paused(timedelta(minutes=150), now), look) == 1
+    assert asked == ["list_paused_workflows", "expire_workflow", "expire_workflow"]
+    assert [engine.status(flow) for flow in flows] == ["PAUSED", "PAUSED", "EXPIRED", "RUNNING"]
 
 
 def test_paused_workflows_expire_by_policy(engine: Engine) -> None:
