@@ -49,6 +49,7 @@ NAMES: dict[str, str] = {
     "horsies.workflow.handle_errors": "HandleErrorCode HandleOperationError HandleResult",
     "horsies.workflow.node_key": "NodeKey slugify",
     "horsies.workflow.nodes": "AnyNode SubWorkflowNode TaskNode",
+    "horsies.workflow.progress": "WorkflowProgress",
     "horsies.workflow.policy": "SuccessCase SuccessPolicy",
     "horsies.workflow.spec": "WorkflowSpec",
     "horsies.workflow.start": "WorkflowStartResult start_workflow start_workflow_async",

@@ -143,6 +143,7 @@ if TYPE_CHECKING:
     from horsies.workflow.node_key import NodeKey, slugify
     from horsies.workflow.nodes import AnyNode, SubWorkflowNode, TaskNode
     from horsies.workflow.policy import SuccessCase, SuccessPolicy
+    from horsies.workflow.progress import WorkflowProgress
     from horsies.workflow.spec import WorkflowSpec
     from horsies.workflow.start import WorkflowStartResult, start_workflow, start_workflow_async
     from horsies.workflow.start_errors import WorkflowStartError, WorkflowStartErrorCode
@@ -203,6 +204,7 @@ _MODULES = {
     "horsies.workflow.handle_errors": ("HandleErrorCode HandleOperationError HandleResult "),
     "horsies.workflow.node_key": ("NodeKey slugify "),
     "horsies.workflow.nodes": ("AnyNode SubWorkflowNode TaskNode "),
+    "horsies.workflow.progress": ("WorkflowProgress "),
     "horsies.workflow.policy": ("SuccessCase SuccessPolicy "),
     "horsies.workflow.spec": ("WorkflowSpec "),
     "horsies.workflow.start": ("WorkflowStartResult start_workflow start_workflow_async "),
@@ -327,6 +329,7 @@ __all__ = [  # noqa: RUF022 - plain order
     "WorkflowDefinition",
     "WorkflowHandle",
     "WorkflowMeta",
+    "WorkflowProgress",
     "WorkflowSpec",
     "WorkflowStartError",
     "WorkflowStartErrorCode",

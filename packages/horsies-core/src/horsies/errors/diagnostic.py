@@ -102,7 +102,7 @@ class HorsiesError(Exception):
         super().__init__(message)
         self.message = message
         self.code = code
-        self.location = location if location is not None else _nearest_user_location()
+        self.location = location if location is not None else nearest_user_location()
         self.notes = list(notes)
         self.help_text = help_text
 
@@ -172,7 +172,8 @@ def colors_wanted() -> bool:
     return sys.stderr is not None and sys.stderr.isatty()  # pyright: ignore[reportUnnecessaryComparison]
 
 
-def _nearest_user_location() -> SourceLocation | None:
+def nearest_user_location() -> SourceLocation | None:
+    """The innermost line of the call stack that is the user's own code; `None` if there is none."""
     frame: FrameType | None = inspect.currentframe()
     while frame is not None:
         file = frame.f_code.co_filename

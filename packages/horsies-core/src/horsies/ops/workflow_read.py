@@ -74,6 +74,29 @@ class StoredNode:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredGraphNode:
+    """One node's place in the graph, and where it is in its life.
+
+    Attributes:
+        kind: As stored: "task" or "subworkflow".
+        name: Name of its task, or of its child workflow.
+        waits_for: Indices of its dependencies.
+        join: As stored: "all", "any" or "quorum".
+    """
+
+    kind: str
+    node_id: str
+    name: str
+    waits_for: Sequence[int]
+    join: str
+    min_success: int | None
+    allow_failed_deps: bool
+    has_conditions: bool
+    is_output: bool
+    status: WorkflowTaskStatus
+
+
+@dataclass(frozen=True, slots=True)
 class WorkflowEnd:
     """A workflow and, if it is COMPLETED without an output node, the results that stand for its output."""
 
@@ -156,6 +179,39 @@ def read_nodes(workflow_id: str) -> Op[list[StoredNode]]:
     if not rows:
         raise WorkflowNotFoundError(workflow_id)
     return [StoredNode(_result(row[:4]), *row[4:]) for row in rows]
+
+
+def read_progress(
+    workflow_id: str, *, include_children: bool
+) -> Op[tuple[WorkflowStatus, dict[WorkflowTaskStatus, int]]]:
+    """A workflow's status, and how many of its nodes are in each state, of one moment.
+
+    Args:
+        workflow_id: The workflow's id.
+        include_children: Count the nodes of its present child workflows too, at any depth.
+
+    Raises:
+        WorkflowNotFoundError: There is no such workflow.
+    """
+    params = {"id": workflow_id, "include_children": include_children}
+    rows: list[Row] = yield Run("read_progress", params)
+    if not rows:
+        raise WorkflowNotFoundError(workflow_id)
+    counts = dict.fromkeys(WorkflowTaskStatus, 0)
+    counts |= {WorkflowTaskStatus(state): number for _, state, number in rows}
+    return WorkflowStatus(rows[0][0]), counts
+
+
+def read_graph(workflow_id: str) -> Op[list[StoredGraphNode]]:
+    """What is needed to draw a workflow, by index.
+
+    Raises:
+        WorkflowNotFoundError: There is no such workflow.
+    """
+    rows: list[Row] = yield Run("read_graph", {"id": workflow_id})
+    if not rows:
+        raise WorkflowNotFoundError(workflow_id)
+    return [StoredGraphNode(*row[:-1], status=WorkflowTaskStatus(row[-1])) for row in rows]
 
 
 def _result(row: Row) -> StoredResult:

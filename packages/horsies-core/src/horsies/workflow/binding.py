@@ -84,14 +84,14 @@ def _resolve(
             check_queue(queue, config)
             problem = priority_problem(node.priority)
             if problem is not None:
-                report.add(_bad_priority(where, problem))
+                report.add(_bad_priority(node, where, problem))
             else:
                 resolved[index] = (
                     queue,
                     (queue_priority(queue, config) if node.priority is None else node.priority),
                 )
         except ConfigurationError as error:
-            report.add(_bad_queue(where, error))
+            report.add(_bad_queue(node, where, error))
     raise_collected(report)
     return resolved
 
@@ -105,15 +105,20 @@ def priority_problem(priority: object) -> str | None:
     return None if 1 <= priority <= 100 else f"priority is {priority}, outside of 1 to 100"
 
 
-def _bad_queue(where: str, error: ConfigurationError) -> HorsiesError:
+def _bad_queue(node: Node[Any], where: str, error: ConfigurationError) -> HorsiesError:
     return ConfigurationError(
-        f"{where}: {error.message}", code=error.code, notes=error.notes, help_text=error.help_text
+        f"{where}: {error.message}",
+        code=error.code,
+        location=node.location,
+        notes=error.notes,
+        help_text=error.help_text,
     )
 
 
-def _bad_priority(where: str, problem: str) -> HorsiesError:
+def _bad_priority(node: Node[Any], where: str, problem: str) -> HorsiesError:
     return WorkflowValidationError(
         f"{where}: {problem}",
         code=ErrorCode.WORKFLOW_UNRESOLVED_PRIORITY,
+        location=node.location,
         help_text="leave it out to take the queue's, or use 1 (first) to 100",
     )

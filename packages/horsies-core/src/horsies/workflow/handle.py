@@ -15,8 +15,10 @@ from horsies.task_result import TaskError, TaskResult
 from horsies.transient import DATABASE_FAILURES, is_transient, reason
 from horsies.workflow import stored_outcome
 from horsies.workflow.handle_errors import HandleErrorCode, HandleOperationError, HandleResult
+from horsies.workflow.mermaid import Direction, check_direction, draw, stored_graph
 from horsies.workflow.node_info import WorkflowTaskInfo
 from horsies.workflow.node_key import Keyed
+from horsies.workflow.progress import WorkflowProgress
 from horsies.workflow.result_types import result_types
 from horsies.workflow.stored_outcome import AnyResult, Types, UnreadableSummaryError
 
@@ -109,6 +111,36 @@ class WorkflowHandle[T]:
         """As `tasks`, for event loops."""
         return await self._wrapped_async(self._tasks())
 
+    def progress(self, include_children: bool = False) -> HandleResult[WorkflowProgress]:
+        """How many nodes are in which state, at one moment; for progress bars and dashboards.
+
+        Args:
+            include_children: Count the nodes of child workflows too, at any depth; only of those that were made so
+                far, so that the total grows while the workflow runs.
+        """
+        return self._wrapped(self._progress(include_children))
+
+    async def progress_async(self, include_children: bool = False) -> HandleResult[WorkflowProgress]:
+        """As `progress`, for event loops."""
+        return await self._wrapped_async(self._progress(include_children))
+
+    def to_mermaid(self, direction: Direction = "TD") -> HandleResult[str]:
+        """The workflow as text for Mermaid, its nodes coloured by their state.
+
+        Args:
+            direction: Where it flows: `"TD"`, `"TB"`, `"BT"`, `"LR"` or `"RL"`.
+
+        Raises:
+            ValueError: There is no such direction.
+        """
+        check_direction(direction)
+        return self._wrapped(self._draw(direction))
+
+    async def to_mermaid_async(self, direction: Direction = "TD") -> HandleResult[str]:
+        """As `to_mermaid`, for event loops."""
+        check_direction(direction)
+        return await self._wrapped_async(self._draw(direction))
+
     # -- control
 
     def cancel(self) -> HandleResult[None]:
@@ -169,6 +201,14 @@ class WorkflowHandle[T]:
         types = self._types()
         stored = yield from workflow_read.read_nodes(self._id())
         return [stored_outcome.node_info(item, types) for item in stored]
+
+    def _progress(self, include_children: bool) -> Op[WorkflowProgress]:
+        read = workflow_read.read_progress(self._id(), include_children=include_children)
+        status, counts = yield from read
+        return WorkflowProgress(self.workflow_id, status, sum(counts.values()), counts)
+
+    def _draw(self, direction: Direction) -> Op[str]:
+        return draw(stored_graph((yield from workflow_read.read_graph(self._id()))), direction)
 
     def _cancel(self) -> Op[None]:
         yield from self._controlled(workflow_control.cancel(self._id(), self.broker.now))

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Literal
 
 from horsies.errors.catalogue import ErrorCode
-from horsies.errors.diagnostic import WorkflowValidationError
+from horsies.errors.diagnostic import SourceLocation, WorkflowValidationError, nearest_user_location
 from horsies.workflow.context import WorkflowContext
 from horsies.workflow.node_key import NodeKey
 
@@ -40,6 +40,7 @@ class Node[T](ABC):
         "_frozen",
         "_has_derived_id",
         "_in_class",
+        "_location",
         "_node_id",
         "_original",
         "allow_failed_deps",
@@ -78,6 +79,7 @@ class Node[T](ABC):
     ) -> None:
         self._in_class = False
         self._original: Node[Any] | None = None
+        self._location = nearest_user_location()
         self.waits_for = list(waits_for)
         self.workflow_ctx_from = None if workflow_ctx_from is None else list(workflow_ctx_from)
         self.skip_when = skip_when
@@ -147,14 +149,17 @@ class Node[T](ABC):
         return self._original or self
 
     @property
+    def location(self) -> SourceLocation | None:
+        """The line that made the node, for messages about it."""
+        return self._location
+
+    @property
     def in_class(self) -> bool:
         """Whether the node is a class attribute of a `WorkflowDefinition`."""
         return self._in_class
 
     def name_by_attribute(self, attribute: str) -> None:
         """Mark the node as class attribute of a definition; the attribute's name is its id if it has none."""
-        if self.is_frozen:  # out of a spec, and named there
-            return
         if self.is_frozen:  # out of a spec, and named there
             return
         self._in_class = True

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 from horsies.errors.catalogue import ErrorCode
-from horsies.errors.diagnostic import WorkflowValidationError
+from horsies.errors.diagnostic import SourceLocation, WorkflowValidationError
 from horsies.workflow.call_signature import CallSignature
 from horsies.workflow.definition_base import DefinitionClass, facts_of
 from horsies.workflow.node import Node
@@ -107,15 +107,28 @@ class Draft:
     ) -> WorkflowValidationError:
         """An error about one node."""
         return WorkflowValidationError(
-            f"{self.label(index)} {problem}", code=code, notes=notes, help_text=help_text
+            f"{self.label(index)} {problem}",
+            code=code,
+            location=self.nodes[index].location,
+            notes=notes,
+            help_text=help_text,
         )
 
     def general_error(
-        self, code: ErrorCode, problem: str, help_text: str, *notes: str
+        self,
+        code: ErrorCode,
+        problem: str,
+        help_text: str,
+        *notes: str,
+        location: SourceLocation | None = None,
     ) -> WorkflowValidationError:
-        """An error about the workflow as a whole."""
+        """An error about the workflow as a whole; `location` if one line of it is to blame."""
         return WorkflowValidationError(
-            f"workflow {self.name!r}: {problem}", code=code, notes=notes, help_text=help_text
+            f"workflow {self.name!r}: {problem}",
+            code=code,
+            location=location or (None if self.definition is None else facts_of(self.definition).location),
+            notes=notes,
+            help_text=help_text,
         )
 
 

@@ -42,6 +42,7 @@ def invalid_ids(draft: Draft) -> Iterator[HorsiesError]:
                 code,
                 f"the id {draft.ids[index]!r} of node {index} (task {node.name!r}) {problem}",
                 "choose another node_id; in a definition class that is the attribute's name if none is given",
+                location=node.location,
             )
 
 
@@ -57,4 +58,5 @@ def duplicate_ids(draft: Draft) -> Iterator[HorsiesError]:
             ErrorCode.WORKFLOW_DUPLICATE_NODE_ID,
             f"nodes {first[node_id]} and {index} have the same id {node_id!r}",
             "list each node once" if same else "give each node a node_id of its own",
+            location=None if same else draft.nodes[index].location,
         )

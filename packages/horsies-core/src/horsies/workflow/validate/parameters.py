@@ -21,7 +21,6 @@ def unknown(draft: Draft) -> Iterator[HorsiesError]:
         if signature.takes_anything:
             continue
         taken = _BUILD_WITH_OWN if isinstance(node, SubWorkflowNode) else ()  # HRS-023 is their error
-        taken = _BUILD_WITH_OWN if isinstance(node, SubWorkflowNode) else ()  # HRS-023 is their error
         for name in dict.fromkeys((*node.kwargs, *node.args_from)):
             if name in signature.parameters or name in taken:
                 continue
