@@ -13,7 +13,7 @@ TERMINAL = ("COMPLETED", "FAILED", "SKIPPED")
 OPEN_FLOWS = ("RUNNING", "PAUSED")
 
 type Outcome = Literal["ok", "fail", "retry", "back", "run", "skip", "child"]
-"""How a claimed row ends; `run`, `skip` and `child` are decisions of prepare steps."""
+"""How a claimed row ends; `run`, `skip` and `child` are decisions of steps. A crash is a `fail` or a `retry`."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class Row:
     is_step: bool
     runs: bool = False
     parked: bool = False
+    retried: bool = False
 
 
 @dataclass(eq=False)
@@ -52,6 +53,12 @@ class Node:
     @property
     def is_over(self) -> bool:
         return self.status in TERMINAL
+
+    @property
+    def shown(self) -> str:
+        """Its status as it is observed: that a task runs is read from its row (W-41, W-90)."""
+        row = self.row
+        return "RUNNING" if row is not None and not row.is_step and (row.runs or row.retried) else self.status
 
 
 @dataclass(eq=False)
@@ -130,7 +137,7 @@ class Model:
             assert row is not None
             if outcome == "back" or (outcome == "retry" and flow.status in OPEN_FLOWS):
                 if outcome == "retry":
-                    row.runs, row.parked = False, flow.status == "PAUSED"
+                    row.runs, row.parked, row.retried = False, flow.status == "PAUSED", True
                 continue
             node.row = None
             if not row.is_step:
@@ -180,11 +187,20 @@ class Model:
 
     def cancel(self, flow: Flow) -> None:
         """W-77, W-78, W-80."""
-        if flow.status not in OPEN_FLOWS:
-            return
+        if flow.status in OPEN_FLOWS:
+            self._stop(flow, "CANCELLED")
+
+    def expire(self, flow: Flow) -> None:
+        """W-83: of a workflow that is paused for too long."""
+        if flow.status == "PAUSED":
+            self._stop(flow, "EXPIRED")
+
+    # -- parts of them
+
+    def _stop(self, flow: Flow, status: str) -> None:
         flows = list(_below(flow, lambda each: each.status in OPEN_FLOWS))
         for each in flows:
-            each.status = "CANCELLED"
+            each.status = status
             for node in each.nodes.values():
                 if node.row is not None and not node.row.runs:
                     node.row = None
@@ -194,8 +210,6 @@ class Model:
         for each in sorted(flows, key=lambda item: -item.depth):
             if each.parent is not None:
                 self._enqueue(self._advance([(*each.parent, "FAILED")]))
-
-    # -- parts of them
 
     def _advance(self, ends: list[End]) -> list[tuple[Flow, Node]]:
         begun: list[tuple[Flow, Node]] = []

@@ -1,4 +1,5 @@
-"""The engine against the model: random graphs, random ends, pauses and cancels; after each transaction both agree."""
+"""The engine against the model: random graphs, random ends and crashes, pauses, cancels and expiries; after each
+transaction both agree. HORSIES_CHAOS=long takes more graphs."""
 
 import json
 import os
@@ -11,10 +12,10 @@ from hypothesis import strategies as st
 
 from tests.core.cycle_driver import Claim, failed
 from tests.core.workflow_engine.engine import Engine, N, ok, plan
-from tests.core.workflow_engine.model import Flow, Graph, Model, Node, Outcome
+from tests.core.workflow_engine.model import OPEN_FLOWS, Flow, Graph, Model, Node, Outcome
 from tests.core.workflow_engine.state import StoredFlow, check_invariants, read_tree
 
-EXAMPLES = int(os.environ.get("WORKFLOW_EXAMPLES", "40"))
+EXAMPLES = 500 if os.environ.get("HORSIES_CHAOS") == "long" else 15
 MOST_STEPS = 60
 
 
@@ -107,12 +108,39 @@ class Pair:
         assert (answer.lost, answer.busy) == ([], [])
         self.model.finish(outcomes)
 
+    def crash(self, outcomes: Sequence[tuple[Flow, Node, Outcome]]) -> None:
+        """The worker is silent, and the reaper ends or retries these (R-112)."""
+        ends = [
+            _end(self.claims.pop((flow, node.declared.id)), flow, node, how) for flow, node, how in outcomes
+        ]
+        handled = self.engine.run(
+            "fail_running",
+            worker=self.engine.worker.worker_id,
+            ends=json.dumps(ends),
+            threshold_ms=1000,
+            now=None,
+        )
+        again = sum(how == "retry" and flow.status in OPEN_FLOWS for flow, _, how in outcomes)
+        assert handled == [(len(ends), again)]
+        self.model.finish(outcomes)
+
+    def lose(self) -> None:
+        """The answer to every claim was lost: all of them go back (R-092)."""
+        running = self.running()
+        worker = self.engine.worker.worker_id
+        assert self.engine.run("return_undispatched", worker=worker, kept="{}") == [(len(running),)]
+        self.claims.clear()
+        self.model.finish([(flow, node, "back") for flow, node in running])
+
     def control(self, action: str, flow: Flow) -> None:
-        done = getattr(self.engine, action)(self.ids[flow])
         before = flow.status
+        if action == "expire":
+            answer = self.engine.run("expire_workflow", id=self.ids[flow], policy_s=0.0, now=None)
+            assert answer == [(before == "PAUSED",)]
+        else:
+            wanted = {"pause": ("RUNNING",), "resume": ("PAUSED",), "cancel": OPEN_FLOWS}[action]
+            assert getattr(self.engine, action)(self.ids[flow]) == (True, before in wanted)
         getattr(self.model, action)(flow)
-        wanted = {"pause": ("RUNNING",), "resume": ("PAUSED",), "cancel": ("RUNNING", "PAUSED")}[action]
-        assert done == (True, before in wanted)
 
     # what can be done next
 
@@ -145,6 +173,13 @@ class Pair:
         for flow in self.model.flows():
             _compare_flow(flow, stored[self.ids[flow]])
         check_invariants(stored)
+        shown = self.engine.select("select workflow_id::text, node_id, status from horsies.node_states")
+        assert {(flow, node): status for flow, node, status in shown} == {
+            (self.ids[flow], name): node.shown
+            for flow in self.model.flows()
+            for name, node in flow.nodes.items()
+        }
+        assert self.engine.run("cancel_orphans", limit=10, now=None) == [(0,)], "R-111: a task without a node"
 
     def _whose(self, claim: Claim) -> tuple[Flow, Node]:
         flow = next(flow for flow, key in self.ids.items() if key == claim.workflow_id)
@@ -188,19 +223,26 @@ def _end(claim: Claim, flow: Flow, node: Node, outcome: Outcome) -> dict[str, ob
 
 # -- the tests
 
+_KINDS = ["claim"] * 5 + ["end"] * 15 + ["crash"] * 2 + ["lose"]
+_ACTIONS = ["pause"] * 4 + ["resume"] * 6 + ["cancel"] * 2 + ["expire"]
+
 
 def walk(pair: Pair, draw: Any, *, control: bool) -> None:
     """Random transactions, then everything to its end."""
     for _ in range(draw(st.integers(0, MOST_STEPS))):
         running = pair.running()
-        kind = draw(st.sampled_from(["claim", "end", "end", "end"] + (["control"] if control else [])))
+        kind = draw(st.sampled_from(_KINDS + (["control"] if control else [])))
         if kind == "claim":
             pair.claim(draw(st.integers(1, 6)))
         elif kind == "control":
             flow = draw(st.sampled_from(pair.model.flows()))
-            pair.control(
-                draw(st.sampled_from(["pause", "pause", "resume", "resume", "resume", "cancel"])), flow
-            )
+            pair.control(draw(st.sampled_from(_ACTIONS)), flow)
+        elif kind == "lose":
+            pair.lose()
+        elif running and kind == "crash":
+            dead = draw(st.lists(st.sampled_from(running), unique=True, min_size=1, max_size=3))
+            hows: st.SearchStrategy[Outcome] = st.sampled_from(["fail", "retry"])
+            pair.crash([(flow, node, draw(hows)) for flow, node in dead])
         elif running:
             ending = draw(st.lists(st.sampled_from(running), unique=True, min_size=1, max_size=3))
             pair.finish([(flow, node, draw(st.sampled_from(pair.choices(node)))) for flow, node in ending])
@@ -237,7 +279,8 @@ def to_the_end(pair: Pair) -> None:
 )
 @pytest.mark.timeout(0)
 def test_ends_of_all_kinds(engine: Engine, graph: Graph, data: st.DataObject) -> None:
-    """W-40, W-44, W-50, W-51, W-60, W-66 to W-69, W-74, W-84 to W-86, W-89, W-90, W-94 to W-98, W-101."""
+    """W-40, W-41, W-44, W-50, W-51, W-60, W-66 to W-69, W-74, W-84 to W-86, W-89 to W-91, W-94 to W-98, W-101, R-092,
+    R-111, R-112."""
     walk(Pair(engine, graph), data.draw, control=False)
 
 
@@ -253,5 +296,5 @@ def test_ends_of_all_kinds(engine: Engine, graph: Graph, data: st.DataObject) ->
 )
 @pytest.mark.timeout(0)
 def test_pauses_and_cancels_in_between(engine: Engine, graph: Graph, data: st.DataObject) -> None:
-    """W-42, W-46, W-67, W-71 to W-81, W-94 to W-99, W-101."""
+    """W-38, W-42, W-46, W-67, W-71 to W-81, W-83, W-94 to W-99, W-101, R-114."""
     walk(Pair(engine, graph), data.draw, control=True)
