@@ -40,6 +40,8 @@ from horsies.send_failures import (
 from horsies.send_plan import OptionError, SendPlan, check_connection
 from horsies.suppression import sends_suppressed
 from horsies.task_reads import TaskSource
+from horsies.traced_send import traced, traced_async
+from horsies.tracing import is_loaded
 from horsies.transient import DATABASE_FAILURES
 
 _FAILURES = (*DATABASE_FAILURES, UnusableConnectionError)
@@ -63,7 +65,7 @@ class Sender[T]:
     `delay` is in whole seconds; `None` for a send that is not delayed.
     """
 
-    __slots__ = ("_config", "_host", "_limits", "_ok_type", "_resend", "_signature", "task")
+    __slots__ = ("_config", "_host", "_limits", "_ok_type", "_resend", "_signature", "_tracing", "task")
 
     def __init__(self, host: SendHost, task: TaskDefinition) -> None:
         self.task = task
@@ -71,6 +73,7 @@ class Sender[T]:
         self._config = host.config
         self._limits = host.config.payload
         self._resend = host.config.resend_on_transient_err
+        self._tracing = host.config.tracing
         self._signature = task.signature
         self._ok_type: Any = task.signature.ok_type
 
@@ -86,7 +89,10 @@ class Sender[T]:
         if _loop_is_running():
             return Err(async_context(plan, row, delay))
         try:
-            answer = self._insert(plan, row)
+            if self._tracing and is_loaded():
+                answer = traced(lambda: self._insert(plan, row), row)
+            else:
+                answer = self._insert(plan, row)
         except _FAILURES as error:
             return Err(insert_failed(plan, row, delay, error))
         return self._settle(plan, row, delay, answer)
@@ -99,7 +105,10 @@ class Sender[T]:
         if isinstance(row, TaskSendError):
             return Err(row)
         try:
-            answer = await self._insert_async(plan, row)
+            if self._tracing and is_loaded():
+                answer = await traced_async(lambda: self._insert_async(plan, row), row)
+            else:
+                answer = await self._insert_async(plan, row)
         except _FAILURES as error:
             return Err(insert_failed(plan, row, delay, error))
         return self._settle(plan, row, delay, answer)
@@ -116,7 +125,11 @@ class Sender[T]:
         if _loop_is_running():
             return Err(_of_many(async_context(plan, batch.first, delay)))
         try:
-            answer = self._insert_batch(plan, batch)
+            if self._tracing and is_loaded():
+                count = len(batch.ids)
+                answer = traced(lambda: self._insert_batch(plan, batch), batch.first, count)
+            else:
+                answer = self._insert_batch(plan, batch)
         except _FAILURES as error:
             return Err(_of_many(insert_failed(plan, batch.first, delay, error)))
         return self._settle_batch(plan, batch, delay, answer)
@@ -129,7 +142,11 @@ class Sender[T]:
         if not isinstance(batch, Batch):
             return batch
         try:
-            answer = await self._insert_batch_async(plan, batch)
+            if self._tracing and is_loaded():
+                count = len(batch.ids)
+                answer = await traced_async(lambda: self._insert_batch_async(plan, batch), batch.first, count)
+            else:
+                answer = await self._insert_batch_async(plan, batch)
         except _FAILURES as error:
             return Err(_of_many(insert_failed(plan, batch.first, delay, error)))
         return self._settle_batch(plan, batch, delay, answer)
@@ -145,12 +162,10 @@ class Sender[T]:
         if _loop_is_running():
             return Err(async_context(plan, row, delay))
         try:
-            broker = self._host.get_broker()
-            now, run = broker.now, broker.run
-            if self._resend:
-                answer = carry_out(run, resending(insert_again(row, now), lambda: insert_again(row, now)))
+            if self._tracing and is_loaded():
+                answer = traced(lambda: self._insert_again(row), row)
             else:
-                answer = run(insert_again(row, now))
+                answer = self._insert_again(row)
         except _FAILURES as error:
             return Err(insert_failed(plan, row, delay, error))
         return self._settle(plan, row, delay, answer)
@@ -164,13 +179,10 @@ class Sender[T]:
             return Err(again)
         plan, row, delay = again
         try:
-            broker = self._host.get_broker()
-            now, run = broker.now, broker.run_async
-            if self._resend:
-                steps = resending(insert_again(row, now), lambda: insert_again(row, now))
-                answer = await carry_out_async(run, steps)
+            if self._tracing and is_loaded():
+                answer = await traced_async(lambda: self._insert_again_async(row), row)
             else:
-                answer = await run(insert_again(row, now))
+                answer = await self._insert_again_async(row)
         except _FAILURES as error:
             return Err(insert_failed(plan, row, delay, error))
         return self._settle(plan, row, delay, answer)
@@ -296,6 +308,21 @@ class Sender[T]:
             steps = resending(insert_batch(batch, now), lambda: insert_batch_again(batch, now))
             return await carry_out_async(broker.run_async, steps)
         return await broker.run_async(insert_batch(batch, now))
+
+    def _insert_again(self, row: EnqueueRow) -> Answer:
+        broker = self._host.get_broker()
+        now, run = broker.now, broker.run
+        if self._resend:
+            return carry_out(run, resending(insert_again(row, now), lambda: insert_again(row, now)))
+        return run(insert_again(row, now))
+
+    async def _insert_again_async(self, row: EnqueueRow) -> Answer:
+        broker = self._host.get_broker()
+        now, run = broker.now, broker.run_async
+        if self._resend:
+            steps = resending(insert_again(row, now), lambda: insert_again(row, now))
+            return await carry_out_async(run, steps)
+        return await run(insert_again(row, now))
 
     # -- after the insert: no I/O
 

@@ -66,6 +66,7 @@ class AppConfig(ConfigModel):
             take.
         map_max_items: items a `MapNode` may have.
         resend_on_transient_err: repeat a send up to three times when the database connection failed.
+        tracing: make spans for sends and runs in a program that uses OpenTelemetry (extra `otel`).
     """
 
     broker: PostgresConfig
@@ -86,6 +87,7 @@ class AppConfig(ConfigModel):
     workflow_step_timeout_ms: int = Field(default=60_000, strict=True, ge=1_000)
     map_max_items: int = Field(default=10_000, strict=True, ge=1)
     resend_on_transient_err: bool = Field(default=False, strict=True)
+    tracing: bool = Field(default=True, strict=True)
 
     @property
     def queues(self) -> tuple[CustomQueueConfig, ...]:
