@@ -66,14 +66,13 @@ def sending(
     return _producing(f"send {task_name}", attributes)
 
 
-def starting(workflow_name: str, workflow_id: str) -> AbstractContextManager[SendSpan]:
+def starting(workflow_name: str) -> AbstractContextManager[SendSpan]:
     """A producer span around the start of a workflow; all its tasks are its children."""
     return _producing(
         f"start {workflow_name}",
         {
             "messaging.operation.name": "start",
             "horsies.workflow.name": workflow_name,
-            "horsies.workflow.id": workflow_id,
         },
     )
 

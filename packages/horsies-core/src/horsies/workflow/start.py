@@ -1,7 +1,7 @@
 """Start a workflow: check, write everything in one transaction, hand back a handle. Failures are values."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -16,6 +16,8 @@ from horsies.ops import workflow_start
 from horsies.ops.workflow_start import StartAnswer, plan_data
 from horsies.result import Err, Ok, Result
 from horsies.suppression import sends_suppressed
+from horsies.traced_send import traced_start, traced_start_async
+from horsies.tracing import is_loaded
 from horsies.transient import DATABASE_FAILURES, is_transient, reason
 from horsies.workflow.handle import WorkflowHandle
 from horsies.workflow.plan import plan_of
@@ -52,6 +54,8 @@ def start_workflow[T](
     start = _Start(spec, broker, workflow_id, sent_at)
     try:
         steps = start.steps(again=resend_on_transient_err or spec.resend_on_transient_err)
+        if start.is_traced:
+            return start.settle(traced_start(lambda: carry_out(broker.run, steps), start.data))
         return start.settle(carry_out(broker.run, steps))
     except Exception as error:
         return Err(start.failed(error))
@@ -69,6 +73,10 @@ async def start_workflow_async[T](
     start = _Start(spec, broker, workflow_id, sent_at)
     try:
         steps = start.steps(again=resend_on_transient_err or spec.resend_on_transient_err)
+        if start.is_traced:
+            return start.settle(
+                await traced_start_async(lambda: carry_out_async(broker.run_async, steps), start.data)
+            )
         return start.settle(await carry_out_async(broker.run_async, steps))
     except Exception as error:
         return Err(start.failed(error))
@@ -116,6 +124,11 @@ class _Start[T]:
     broker: Broker
     workflow_id: str | None
     sent_at: datetime | None
+    data: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def is_traced(self) -> bool:
+        return is_loaded() and (self.spec.config is None or self.spec.config.tracing)
 
     def steps(self, *, again: bool) -> Steps[StartAnswer]:
         self.workflow_id, given = _usable_id(self.workflow_id), self.workflow_id
@@ -124,10 +137,10 @@ class _Start[T]:
             raise _Refused(f"workflow_id {given!r} is no UUID", _invalid_id(given))
         if sends_suppressed():
             raise _Refused("starts are suppressed: task modules are being imported, or a workflow step runs")
-        data, workflow_id = self._data(), self.workflow_id
+        self.data, workflow_id = self._data(), self.workflow_id
 
         def op() -> Op[StartAnswer]:
-            return workflow_start.start(workflow_id, data, self.sent_at, self.broker.now)
+            return workflow_start.start(workflow_id, self.data, self.sent_at, self.broker.now)
 
         return resending(op(), op) if again else _once(op())
 

@@ -29,6 +29,7 @@ create table {schema}.workflows (
     enqueue_sha text,
     retention_class text not null,
     step_timeout_ms integer not null,
+    trace_context text,                             -- of the start, for all tasks (R-142)
     open_nodes integer not null,                    -- nodes that are not terminal
     run integer not null default 1,
     awaited boolean not null default false,

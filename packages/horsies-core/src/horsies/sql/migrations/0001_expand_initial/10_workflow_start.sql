@@ -63,10 +63,12 @@ begin
     if exists (select from unnest(_nodes) r where not r.is_step) then
         with made as (
             insert into {schema}.tasks (
-                id, task_name, queue_name, priority, executor, kwargs, options, timeout_ms, sent_at, enqueued_at, good_until,
-                created_at, max_retries, retention_class, workflow_id, node_index, is_workflow_task)
-            select n.task_id, n.task_name, n.queue_name, n.priority, n.executor, n.kwargs, n.options, n.timeout_ms, _now,
-                _now, n.good_until, _now, n.max_retries, n.retention_class, r.workflow_id, r.node_index, true
+                id, task_name, queue_name, priority, executor, kwargs, options, timeout_ms, trace_context, sent_at,
+                enqueued_at, good_until, created_at, max_retries, retention_class, workflow_id, node_index,
+                is_workflow_task)
+            select n.task_id, n.task_name, n.queue_name, n.priority, n.executor, n.kwargs, n.options, n.timeout_ms,
+                w.trace_context, _now, _now, n.good_until, _now, n.max_retries, n.retention_class, r.workflow_id,
+                r.node_index, true
             from unnest(_nodes) with ordinality as r (workflow_id, node_index, is_step, nth)
             cross join lateral (
                 select * from {schema}.workflow_nodes n
@@ -74,7 +76,9 @@ begin
                 offset 0
             ) n
             cross join lateral (
-                select w.status from {schema}.workflows w where w.id = r.workflow_id and w.status = 'RUNNING' offset 0
+                select w.status, w.trace_context from {schema}.workflows w
+                where w.id = r.workflow_id and w.status = 'RUNNING'
+                offset 0
             ) w
             where not r.is_step
             order by r.nth
@@ -140,7 +144,7 @@ end $$;
 
 -- A workflow with its nodes and dependencies; nothing if the id is taken. _begun: its roots, for enqueue_nodes.
 -- _plan: name, definition_key, on_error, output_index, success_policy (cases as arrays of indexes), retention_class,
--- step_timeout_ms, nodes; these by index, with the columns of workflow_nodes and waits_for.
+-- step_timeout_ms, trace_context, nodes; these by index, with the columns of workflow_nodes and waits_for.
 create function {schema}.insert_workflow(
     _id uuid, _plan json, _root uuid, _parent uuid, _parent_index integer, _depth integer, _sent_at timestamptz,
     _now timestamptz, out is_new boolean, out begun {schema}.node_ref[])
@@ -148,13 +152,15 @@ language plpgsql as $$
 begin
     insert into {schema}.workflows (
         id, name, definition_key, status, on_error, success_policy, output_index, parent_workflow_id, parent_node_index,
-        root_id, depth, sent_at, created_at, started_at, retention_class, step_timeout_ms, open_nodes)
+        root_id, depth, sent_at, created_at, started_at, retention_class, step_timeout_ms, trace_context, open_nodes)
     select _id, p.name, p.definition_key, 'RUNNING', p.on_error, p.success_policy, p.output_index, _parent,
         _parent_index, _root, _depth, _sent_at, _now, _now, p.retention_class, p.step_timeout_ms,
+        case when _parent is null then p.trace_context
+            else (select w.trace_context from {schema}.workflows w where w.id = _parent) end,
         json_array_length(p.nodes)
     from json_to_record(_plan) as p (
         name text, definition_key text, on_error text, success_policy jsonb, output_index integer, retention_class text,
-        step_timeout_ms integer, nodes json)
+        step_timeout_ms integer, trace_context text, nodes json)
     on conflict (id) do nothing;
     is_new := found;
     if not is_new then
