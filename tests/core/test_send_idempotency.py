@@ -195,6 +195,43 @@ def test_a_second_send_waits_for_an_uncommitted_first(
     assert rows.count() == 1
 
 
+def test_the_wait_for_an_uncommitted_first_has_an_end(rows: TaskRows, database_url: str) -> None:
+    """T-37, T-44: the server refuses before the client gives up, so nothing is left that would enter later."""
+    app = make_queue_app(broker=PostgresConfig(database_url=database_url, pool_timeout=1))
+    task = register(app)
+    with psycopg.connect(database_url) as connection:
+        first = task.with_options(idempotency_key="k", connection=connection).send(5).unwrap()
+        waited = task.with_options(idempotency_key="k").send(5)
+        assert isinstance(waited, Err)
+        error = waited.err_value
+        assert (error.code, error.retryable) == (TaskSendErrorCode.ENQUEUE_FAILED, True)
+        assert isinstance(error.exception, psycopg.errors.LockNotAvailable)
+        assert "idempotency key" in error.message
+        assert rows.execute("select 1 from pg_locks where not granted") == []
+        connection.commit()
+    assert task.retry_send(error).unwrap().task_id == first.task_id
+    assert rows.count() == 1
+    app.get_broker().close()
+
+
+def test_the_wait_inside_a_transaction_has_an_end(rows: TaskRows, database_url: str) -> None:
+    """T-41, T-44: the waiting transaction is as it was, its own lock timeout included."""
+    app = make_queue_app(broker=PostgresConfig(database_url=database_url, pool_timeout=1))
+    task = register(app)
+    with psycopg.connect(database_url) as one, psycopg.connect(database_url) as two:
+        assert task.with_options(idempotency_key="k", connection=one).send(5).is_ok()
+        waited = task.with_options(idempotency_key="k", connection=two).send(5)
+        assert isinstance(waited, Err)
+        assert (waited.err_value.retryable, waited.err_value.payload) == (False, None)
+        assert task.with_options(idempotency_key="l", connection=two).send(5).is_ok()
+        assert two.execute("show lock_timeout").fetchone() == ("0",)
+        two.execute("set local lock_timeout = '20ms'")
+        assert task.with_options(idempotency_key="k", connection=two).send(5).is_err()
+        assert two.execute("show lock_timeout").fetchone() == ("20ms",)
+    assert rows.count() == 2
+    app.get_broker().close()
+
+
 def test_a_rolled_back_first_leaves_the_key_free(app: Horsies, rows: TaskRows, database_url: str) -> None:
     """T-44, T-41."""
     task = register(app)
@@ -204,6 +241,67 @@ def test_a_rolled_back_first_leaves_the_key_free(app: Horsies, rows: TaskRows, d
     second = task.with_options(idempotency_key="k").send(6).unwrap()
     assert second.task_id != first.task_id
     assert str(rows.one()["id"]) == second.task_id
+
+
+# -- a send that is repeated late
+
+
+def failed_keyed_send(task: Any) -> TaskSendError:
+    """The error of a keyed send that got no answer; whether it got in is for the test to decide."""
+    sent = task.with_options(idempotency_key="k").send(5)
+    assert isinstance(sent, Err)
+    assert sent.err_value.retryable is True
+    return sent.err_value
+
+
+@pytest.fixture
+def lost(app: Horsies, rows: TaskRows) -> TaskSendError:
+    """The error of a send that got in all the same: its task has ended, more than a day ago."""
+    elsewhere = register(make_queue_app())
+    error = failed_keyed_send(elsewhere)
+    assert error.task_id is not None
+    assert register(app).retry_send(error).unwrap().task_id == error.task_id
+    rows.start(error.task_id)
+    rows.succeed(error.task_id, "5")
+    rows.execute("update horsies.idempotency_keys set expires_at = now() - interval '1 second'")
+    return error
+
+
+def test_a_send_repeated_after_its_key_ran_out(app: Horsies, rows: TaskRows, lost: TaskSendError) -> None:
+    """T-40, T-44: it got in, so the answer is its task; nothing runs twice, and the key stays free."""
+    assert register(app).retry_send(lost).unwrap().task_id == lost.task_id
+    assert rows.count() == 1
+    assert rows.execute("select key from horsies.idempotency_keys") == []
+    assert register(app).with_options(idempotency_key="k").send(6).is_ok()
+
+
+def test_a_send_repeated_after_its_key_went_to_another(
+    app: Horsies, rows: TaskRows, lost: TaskSendError
+) -> None:
+    """T-40, T-46: its own task is the answer, and the other keeps the key."""
+    other = register(app).with_options(idempotency_key="k").send(6).unwrap()
+    assert register(app).retry_send(lost).unwrap().task_id == lost.task_id
+    (held,) = rows.execute("select task_id::text from horsies.idempotency_keys")
+    assert held["task_id"] == other.task_id
+    assert rows.count() == 2
+
+
+def test_a_send_repeated_after_its_record_was_pruned(
+    app: Horsies, rows: TaskRows, lost: TaskSendError
+) -> None:
+    """T-44: nothing is known of it any more, so it is sent: the key was free again."""
+    rows.execute("delete from horsies.task_history")
+    assert register(app).retry_send(lost).unwrap().task_id == lost.task_id
+    assert str(rows.one()["id"]) == lost.task_id
+    assert rows.execute("select expires_at from horsies.idempotency_keys") == [{"expires_at": None}]
+
+
+def test_a_send_that_never_got_in_meets_the_key_of_another(app: Horsies, rows: TaskRows) -> None:
+    """T-46."""
+    error = failed_keyed_send(register(make_queue_app()))
+    assert register(app).with_options(idempotency_key="k").send(6).is_ok()
+    conflict_of(register(app).retry_send(error))
+    assert rows.count() == 1
 
 
 def test_without_a_database() -> None:

@@ -120,6 +120,7 @@ def _rebuild(
         retain_rerun_input=plan.retain_rerun_input,
         channel=queue_channel(config.broker.schema_name, payload.queue_name),
         idempotency_key=payload.idempotency_key,
+        wait_ms=plan.wait_ms,
     )
     return plan, row
 

@@ -2,6 +2,8 @@
 
 from datetime import datetime
 
+from psycopg.errors import LockNotAvailable
+
 from horsies.broker_errors import BrokerErrorCode
 from horsies.connections import UnusableConnectionError
 from horsies.errors.diagnostic import HorsiesError
@@ -65,7 +67,7 @@ def insert_failed(plan: SendPlan, row: EnqueueRow, delay: int | None, error: Bas
     in_transaction = plan.connection is not None
     return TaskSendError(
         TaskSendErrorCode.ENQUEUE_FAILED,
-        f"task {plan.task_name!r} was not enqueued: {reason(error)}",
+        f"task {plan.task_name!r} was not enqueued: {_why(row, error)}",
         # Whether the caller's transaction can still be saved is for the caller to decide, so nothing is replayed.
         retryable=is_transient(error) and not in_transaction,
         task_id=row.id,
@@ -75,6 +77,15 @@ def insert_failed(plan: SendPlan, row: EnqueueRow, delay: int | None, error: Bas
         if isinstance(error, HorsiesError)
         else BrokerErrorCode.ENQUEUE_FAILED,
     )
+
+
+def _why(row: EnqueueRow, error: BaseException) -> str:
+    if isinstance(error, LockNotAvailable) and row.idempotency_key is not None:
+        return (
+            f"another transaction has sent under its idempotency key and was not committed in time ({reason(error)});"
+            " send again when it has ended"
+        )
+    return reason(error)
 
 
 def refused(plan: SendPlan, row: EnqueueRow, delay: int | None, answer: Answer) -> TaskSendError:

@@ -16,6 +16,9 @@ from horsies.task_options import check_queue, queue_priority
 
 MAX_KEY_BYTES = 255
 
+_WAIT_SHARE_MS = 900
+"""Of each second of `pool_timeout`, for rivals: the server's refusal comes before the client gives up (T-37, T-44)."""
+
 
 class OptionError(ValueError):
     """A send option cannot be used; the text says which and why."""
@@ -57,6 +60,7 @@ class SendPlan:
         good_until: Deadline as UTC text.
         delay_s: Seconds, from `with_options(delay=...)`.
         connection: The caller's connection, if the send belongs to a transaction of theirs.
+        wait_ms: How long an uncommitted rival under the same idempotency key may be waited for.
     """
 
     task_name: str
@@ -75,6 +79,7 @@ class SendPlan:
     idempotency_key: str | None = None
     delay_s: int | None = None
     connection: object = None
+    wait_ms: int | None = None
 
 
 def plan_for(task: TaskDefinition, config: AppConfig) -> SendPlan:
@@ -92,6 +97,7 @@ def plan_for(task: TaskDefinition, config: AppConfig) -> SendPlan:
         retain_rerun_input=config.broker.retain_rerun_input_default,
         channel=queue_channel(config.broker.schema_name, task.queue_name),
         sha_prefix=enqueue_sha_prefix(task.name, task.queue_name, priority),
+        wait_ms=config.broker.pool_timeout * _WAIT_SHARE_MS,
     )
 
 

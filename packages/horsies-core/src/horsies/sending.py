@@ -364,6 +364,7 @@ def new_row(
         retain_rerun_input=plan.retain_rerun_input,
         channel=plan.channel,
         idempotency_key=plan.idempotency_key,
+        wait_ms=plan.wait_ms,
     )
 
 

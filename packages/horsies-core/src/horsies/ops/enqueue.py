@@ -33,6 +33,7 @@ class EnqueueRow:
     channel: str  # of the queue
     trace_context: str | None = None
     idempotency_key: str | None = None
+    wait_ms: int | None = None  # for an uncommitted rival under the same key
 
     def params(self, now: datetime | None) -> dict[str, object]:
         """The parameters of the enqueueing statements."""
@@ -90,6 +91,7 @@ def enqueue_keyed(
         "idempotency_key": row.idempotency_key,
         "request_sha": request_sha,
         "fresh": fresh,
+        "wait_ms": row.wait_ms,
     }
     rows = yield Run("enqueue_keyed", params)
     outcome, holder = rows[0]

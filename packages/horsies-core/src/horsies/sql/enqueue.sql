@@ -36,4 +36,5 @@ select {schema}.enqueue_replay(row(
 select k.outcome, k.task_id::text from {schema}.enqueue_keyed(row(
     %(id)s, %(task_name)s, %(queue_name)s, %(priority)s, %(executor)s, %(enqueue_sha)s, %(idempotency_key)s, %(kwargs)s,
     %(options)s, %(timeout_ms)s, %(trace_context)s, %(sent_at)s, %(delay_s)s, %(good_until)s, %(max_retries)s,
-    %(retention_class)s, %(retain_rerun_input)s, null, null)::{schema}.new_task, %(request_sha)s, %(now)s, _fresh => %(fresh)s) k
+    %(retention_class)s, %(retain_rerun_input)s, null, null)::{schema}.new_task, %(request_sha)s, %(now)s,
+    _fresh => %(fresh)s, _wait_ms => %(wait_ms)s) k
