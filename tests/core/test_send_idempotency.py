@@ -49,9 +49,13 @@ def register(app: Horsies, name: str = "pack", **options: Any) -> Any:
     return task
 
 
-def conflict_of(sent: Result[Any, TaskSendError]) -> TaskSendError:
+def error_of(sent: Result[Any, TaskSendError]) -> TaskSendError:
     assert isinstance(sent, Err)
-    error = sent.err_value
+    return sent.err_value
+
+
+def conflict_of(sent: Result[Any, TaskSendError]) -> TaskSendError:
+    error = error_of(sent)
     assert error.code is TaskSendErrorCode.ENQUEUE_FAILED
     assert error.broker_code is BrokerErrorCode.IDEMPOTENCY_KEY_CONFLICT
     assert error.retryable is False
@@ -201,9 +205,7 @@ def test_the_wait_for_an_uncommitted_first_has_an_end(rows: TaskRows, database_u
     task = register(app)
     with psycopg.connect(database_url) as connection:
         first = task.with_options(idempotency_key="k", connection=connection).send(5).unwrap()
-        waited = task.with_options(idempotency_key="k").send(5)
-        assert isinstance(waited, Err)
-        error = waited.err_value
+        error = error_of(task.with_options(idempotency_key="k").send(5))
         assert (error.code, error.retryable) == (TaskSendErrorCode.ENQUEUE_FAILED, True)
         assert isinstance(error.exception, psycopg.errors.LockNotAvailable)
         assert "idempotency key" in error.message
@@ -220,9 +222,8 @@ def test_the_wait_inside_a_transaction_has_an_end(rows: TaskRows, database_url: 
     task = register(app)
     with psycopg.connect(database_url) as one, psycopg.connect(database_url) as two:
         assert task.with_options(idempotency_key="k", connection=one).send(5).is_ok()
-        waited = task.with_options(idempotency_key="k", connection=two).send(5)
-        assert isinstance(waited, Err)
-        assert (waited.err_value.retryable, waited.err_value.payload) == (False, None)
+        waited = error_of(task.with_options(idempotency_key="k", connection=two).send(5))
+        assert (waited.retryable, waited.payload) == (False, None)
         assert task.with_options(idempotency_key="l", connection=two).send(5).is_ok()
         assert two.execute("show lock_timeout").fetchone() == ("0",)
         two.execute("set local lock_timeout = '20ms'")
@@ -248,10 +249,9 @@ def test_a_rolled_back_first_leaves_the_key_free(app: Horsies, rows: TaskRows, d
 
 def failed_keyed_send(task: Any) -> TaskSendError:
     """The error of a keyed send that got no answer; whether it got in is for the test to decide."""
-    sent = task.with_options(idempotency_key="k").send(5)
-    assert isinstance(sent, Err)
-    assert sent.err_value.retryable is True
-    return sent.err_value
+    error = error_of(task.with_options(idempotency_key="k").send(5))
+    assert error.retryable is True
+    return error
 
 
 @pytest.fixture
