@@ -58,7 +58,8 @@ begin
         with e as (
             select * from json_to_recordset(_ends) as e (
                 id uuid, generation bigint, error_code text, failed_reason text, message text, outcome text,
-                retry_s double precision, max_retries smallint, run_us bigint, pid integer, name text)
+                retry_s double precision, max_retries smallint, run_us bigint, pid integer, name text,
+                trace_context text)
             where retry_s is not null
         ), again as (
             update {schema}.tasks t
@@ -69,6 +70,7 @@ begin
                 max_retries = coalesce(e.max_retries, t.max_retries),
                 next_retry_at = _now + e.retry_s * interval '1 second',
                 enqueued_at = _now + e.retry_s * interval '1 second',
+                trace_context = coalesce(e.trace_context, t.trace_context),
                 attempts = coalesce(t.attempts, '[]') || jsonb_build_object(
                     'attempt', t.retry_count + 1, 'outcome', e.outcome, 'will_retry', true,
                     'started_at', greatest(t.started_at, _now - e.run_us * interval '1 microsecond'), 'finished_at', _now,
@@ -109,7 +111,9 @@ begin
             case when cancelled then 'TASK_CANCELLED' else error_code end,
             case when cancelled then 'cancelled by ' || coalesce(cancel_requested_by, 'an operator') else failed_reason end,
             worker_id, claim_generation, claimed_at,
-            greatest(started_at, _now - run_us * interval '1 microsecond'), worker_hostname, coalesce(pid, worker_pid),
+            -- null stays null (greatest() would pass over it): what never started has no attempt
+            case when started_at is not null then greatest(started_at, _now - run_us * interval '1 microsecond') end,
+            worker_hostname, coalesce(pid, worker_pid),
             coalesce(name, worker_process_name), retry_count, max_retries, attempts, workflow_id, node_index,
             is_workflow_task, retention_class, retain_rerun_input, rerun_of, rerun_root
         from ended
@@ -119,7 +123,8 @@ begin
         array_agg({schema}.node_end_of(e.workflow_id, e.node_index, e.task_name,
             case when e.cancelled then 'CANCELLED' else e.end_status end,
             case when not e.cancelled then e.result end, e.error_code,
-            greatest(e.started_at, _now - e.run_us * interval '1 microsecond'))) filter (where e.is_workflow_task)
+            case when e.started_at is not null then greatest(e.started_at, _now - e.run_us * interval '1 microsecond') end))
+            filter (where e.is_workflow_task)
     into awaited, keyed, done, nodes
     from ended e;
 end $$;
@@ -205,7 +210,7 @@ end $$;
 -- One answer of the cycle about a task.
 create function {schema}.task_answer(_tag text, _id uuid) returns {schema}.cycle_row
 language sql immutable parallel safe as $$
-    select row(_tag, _id::text, null, null, null, null, null, null, null, null, null, null, null)::{schema}.cycle_row
+    select row(_tag, _id::text, null, null, null, null, null, null, null, null, null, null, null, null)::{schema}.cycle_row
 $$;
 
 -- The worker's cycle (one round trip, one transaction): finish what ended, then claim for every free place.
@@ -268,7 +273,8 @@ begin
         for _l in 1..cardinality(_lanes) loop
             if cardinality(_lanes) > 1 then
                 return query select 'lane', null::text, null::bigint, _lanes[_l], null::text, null::text, null::text,
-                    null::text, null::integer, null::smallint, null::smallint, null::double precision, null::text;
+                    null::text, null::integer, null::smallint, null::smallint, null::double precision, null::text,
+                    null::text;
             end if;
             _wanted := cardinality(_places[_l]::integer[]);
             if _wanted > 0 then
