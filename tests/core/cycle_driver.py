@@ -41,6 +41,7 @@ class Claim:
     retry_count: int
     max_retries: int | None
     workflow_id: str | None = None
+    trace_context: str | None = None
 
 
 @dataclass(slots=True)
@@ -190,12 +191,12 @@ def _end(claim: Claim, status: str, result: str) -> dict[str, object]:
 
 def _answer(rows: list[tuple[Any, ...]]) -> Answer:
     answer = Answer()
-    for tag, *columns, seconds, workflow_id in rows:
+    for tag, *columns, seconds, workflow_id, trace_context in rows:
         match tag:
             case "claimed":
-                answer.claimed.append(Claim(*[*columns, workflow_id]))
+                answer.claimed.append(Claim(*[*columns, workflow_id, trace_context]))
             case "expired":
-                answer.expired.append(Claim(*[*columns, workflow_id]))
+                answer.expired.append(Claim(*[*columns, workflow_id, trace_context]))
             case "retried":
                 answer.retried.append(columns[0])
             case "lost":

@@ -22,9 +22,10 @@ class RunOutcome:
         envelope: The result as JSON text.
         error_code: Code of its error; `None` on success, or if the error has none.
         error_message: Message of its error.
+        trace_context: For the row, if it is retried and its first run was traced.
     """
 
-    __slots__ = ("envelope", "error_code", "error_message", "ok")
+    __slots__ = ("envelope", "error_code", "error_message", "ok", "trace_context")
 
     def __init__(
         self, envelope: str, error_code: str | None = None, error_message: str | None = None
@@ -33,6 +34,7 @@ class RunOutcome:
         self.envelope = envelope
         self.error_code = error_code
         self.error_message = error_message
+        self.trace_context: str | None = None
 
 
 def finish_return(task: TaskDefinition, returned: object) -> RunOutcome:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Collection
 from typing import Any
 
+from horsies.tracing import is_loaded
 from horsies_worker import failures
 from horsies_worker.batch import Batch
 from horsies_worker.busy_trees import NEXT_CYCLE_S, BusyTrees
@@ -43,6 +44,7 @@ class Coordinator:
         *,
         concurrency: int,
         poll_interval_s: float,
+        tracing: bool,
         usual_lanes: Collection[Lane] = LANES,
     ) -> None:
         self.read_ahead = ReadAhead()
@@ -53,6 +55,7 @@ class Coordinator:
         self._claims = claims
         self._kind_of = kind_of
         self._concurrency = concurrency
+        self._tracing = tracing
         self._pool: ExecutorPool
         self._limits = TimeLimits()
         self._waiting = Batch()
@@ -141,12 +144,13 @@ class Coordinator:
         """Runs have ended."""
         completed, ended, took = self._waiting.completed, self._waiting.ended, self.read_ahead.task_took
         of_workflows = False
-        for seq, ok, envelope, error_code, message, run_us in results:
+        for seq, ok, envelope, error_code, message, run_us, context in results:
             flight = executor.take(seq)
             if flight is None:
                 continue
             of_workflows = of_workflows or flight.workflow_id is not None
             flight.run_us = run_us
+            flight.trace_for_retry = context
             took(flight.task_name, run_us * 1e-6)
             if self.metrics is not None:
                 outcome = "COMPLETED" if ok else "FAILED"
@@ -270,11 +274,14 @@ class Coordinator:
             *numbers,
             seconds,
             flow,
+            context,
         ) in rows:
             if tag == "claimed":
                 kind = self._kind_of(name, executor)
                 flight = Flight(identity, generation, name, queue, kind, kwargs, options, *numbers)
                 flight.workflow_id = flow
+                if self._tracing and (context is not None or is_loaded()):
+                    flight.trace = (context, identity, queue, flight.retry_count)
                 claimed[lane].append(flight)
             elif tag == "lane":
                 lane = name

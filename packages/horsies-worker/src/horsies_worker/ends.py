@@ -61,6 +61,7 @@ def ended(outcome: Outcome, policy_of: PolicyOf, executors: Mapping[int, tuple[i
         "failed_reason": _storable(outcome.failed_reason),
         "outcome": "WORKER_FAILURE" if outcome.error_code in _OUT_OF_REACH else "FAILED",
         "retry_s": retry_s,
+        "trace_context": None if retry_s is None else flight.trace_for_retry,
         "max_retries": policy.max_retries if policy and flight.max_retries is None else None,
         "run_us": flight.run_us,
         "pid": pid,

@@ -30,7 +30,7 @@ class ExecutorEvents(Protocol):
     """What the owner of executors is told."""
 
     def results_came(self, executor: "ExecutorProcess", results: list[tuple[Any, ...]]) -> None:
-        """Runs have ended: (seq, ok, envelope, error code, message, microseconds) each."""
+        """Runs have ended: (seq, ok, envelope, error code, message, microseconds, trace context) each."""
         ...
 
     def withdrawn(self, executor: "ExecutorProcess", flights: list[Flight]) -> None:
@@ -143,7 +143,7 @@ class ExecutorProcess(asyncio.Protocol):
             self._marks.clear(flight.seq)
             flight.place = self.place
             self.flights[flight.seq] = flight
-        self._send(wire.RUN, [(f.seq, f.task_name, f.kwargs, f.kind) for f in flights])
+        self._send(wire.RUN, [(f.seq, f.task_name, f.kwargs, f.kind, f.trace) for f in flights])
 
     @property
     def lane(self) -> Literal["process", "shared"] | None:

@@ -21,6 +21,9 @@ class Flight:
     seq: int = 0  # number of the dispatch, unique in this worker
     run_us: int = 0
     place: int = 1  # number of the executor that ran it, from 1
+    trace: tuple[str | None, str, str, int] | None = None
+    """`RunTrace` as plain values, for the span of the run."""
+    trace_for_retry: str | None = None  # trace context, with the span of this run, which was the first
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ HEADER = _LENGTH.size
 
 # coordinator -> executor
 INIT = 0  # {app, executor, log level, ...}, the first frame
-RUN = 1  # [(seq, task name, kwargs text, kind), ...], in the order they are to run
+RUN = 1  # [(seq, task name, kwargs text, kind, trace), ...], in the order they are to run
 WITHDRAW = 2  # [seq, ...] that should not begin
 BEAT = 3  # the coordinator lives
 STOP = 4  # end when nothing is running
@@ -21,7 +21,7 @@ CANCEL = 5  # seq of an async task
 
 # executor -> coordinator
 READY = 10  # resident memory in bytes
-DONE = 11  # [(seq, ok, envelope, error code, message, microseconds), ...]
+DONE = 11  # [(seq, ok, envelope, error code, message, microseconds, trace context for a retry), ...]
 WITHDRAWN = 12  # [seq, ...] that now never begin
 START_FAILED = 13  # exit code, text
 TOO_BIG = 14  # resident memory in bytes, after a task

@@ -139,6 +139,7 @@ class Worker:
             concurrency=self._options.concurrency,
             poll_interval_s=config.resilience.notify_poll_interval_ms / 1000,
             usual_lanes=self._usual_lanes(settings.executors),
+            tracing=config.tracing,
         )
         pool = ExecutorPool(
             self._options.processes,

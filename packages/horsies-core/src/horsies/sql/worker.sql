@@ -2,7 +2,7 @@
 
 -- name: cycle
 select tag, id, generation, task_name, queue_name, executor, kwargs, options, timeout_ms, retry_count, max_retries, seconds,
-    workflow_id
+    workflow_id, trace_context
 from {schema}.cycle(
     %(worker)s, %(hostname)s, %(pids)s, %(names)s,
     %(ids)s, %(generations)s, %(results)s, %(run_us)s, %(ran_at)s,

@@ -7,7 +7,7 @@ from {schema}.start_workflow(%(id)s::uuid, %(plan)s::json, %(sent_at)s::timestam
 -- Ends of workflow tasks whose tree was busy for a while (W-41).
 -- name: finish_busy
 select tag, id, generation, task_name, queue_name, executor, kwargs, options, timeout_ms, retry_count, max_retries, seconds,
-    workflow_id
+    workflow_id, trace_context
 from {schema}.finish_busy(
     %(worker)s::uuid, %(workflows)s::uuid[], %(node_ends)s::json, %(node_backs)s::json, %(now)s::timestamptz)
 

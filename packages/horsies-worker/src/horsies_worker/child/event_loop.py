@@ -7,7 +7,7 @@ from collections.abc import Callable
 from horsies.codec.injected import OkTypes
 from horsies.definition import TaskDefinition
 from horsies_worker.begin_marks import BeginMarks
-from horsies_worker.child.execution import run_async_def
+from horsies_worker.child.execution import Trace, run_async_def, run_async_def_traced
 from horsies_worker.child.reporter import Reporter
 
 
@@ -44,14 +44,17 @@ class EventLoopSide:
         """From another thread: cancel a task."""
         self._loop.call_soon_threadsafe(self._cancel, seq)
 
-    def start(self, seq: int, task: TaskDefinition, kwargs: str | None) -> None:
+    def start(self, seq: int, task: TaskDefinition, kwargs: str | None, trace: Trace | None) -> None:
         """Begin a task."""
-        self._tasks[seq] = self._loop.create_task(self._run(seq, task, kwargs), name=task.name)
+        self._tasks[seq] = self._loop.create_task(self._run(seq, task, kwargs, trace), name=task.name)
 
-    async def _run(self, seq: int, task: TaskDefinition, kwargs: str | None) -> None:
+    async def _run(self, seq: int, task: TaskDefinition, kwargs: str | None, trace: Trace | None) -> None:
         self._marks.set(seq)
         begun = time.perf_counter()
-        outcome = await run_async_def(task, kwargs, self._ok_types)
+        if trace is None:
+            outcome = await run_async_def(task, kwargs, self._ok_types)
+        else:
+            outcome = await run_async_def_traced(task, kwargs, self._ok_types, trace)
         self._reporter.add(seq, outcome, time.perf_counter() - begun)
         del self._tasks[seq]
         self._after_task()

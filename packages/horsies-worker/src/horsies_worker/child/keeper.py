@@ -13,12 +13,13 @@ from queue import SimpleQueue
 from typing import cast
 
 from horsies_worker import wire
+from horsies_worker.child.execution import Trace
 
 EXIT_COORDINATOR_GONE = 70
 EXIT_COORDINATOR_SILENT = 71
 
-type Job = tuple[int, str, str | None, str]
-"""(seq, task name, kwargs text, kind)"""
+type Job = tuple[int, str, str | None, str, Trace | None]
+"""(seq, task name, kwargs text, kind, what its span needs)"""
 
 
 class Keeper:

@@ -10,8 +10,8 @@ from horsies_worker.child.keeper import Keeper
 FLUSH_AFTER_S = 0.001
 FLUSH_RESULTS = 32
 
-type Result = tuple[int, bool, str, str | None, str | None, int]
-"""(seq, ok, envelope, error code, message, microseconds)"""
+type Result = tuple[int, bool, str, str | None, str | None, int, str | None]
+"""(seq, ok, envelope, error code, message, microseconds, trace context for a retry)"""
 
 
 class Reporter:
@@ -33,6 +33,7 @@ class Reporter:
             outcome.error_code,
             outcome.error_message,
             int(seconds * 1e6),
+            outcome.trace_context,
         )
         with self._lock:
             self._results.append(result)

@@ -20,7 +20,7 @@ from horsies.workflow.result_types import result_types
 from horsies_worker import wire
 from horsies_worker.begin_marks import BeginMarks
 from horsies_worker.child.event_loop import EventLoopSide
-from horsies_worker.child.execution import run_def
+from horsies_worker.child.execution import run_def, run_def_traced
 from horsies_worker.child.keeper import Job, Keeper
 from horsies_worker.child.prepare import STEP_TASK, run_step
 from horsies_worker.child.reporter import Reporter
@@ -102,7 +102,10 @@ class Runner:
     def _run(self, job: Job, task: TaskDefinition) -> float:
         self._marks.set(job[0])
         begun = time.perf_counter()
-        outcome = run_def(task, job[2], self._ok_types)
+        if job[4] is None:
+            outcome = run_def(task, job[2], self._ok_types)
+        else:
+            outcome = run_def_traced(task, job[2], self._ok_types, job[4])
         seconds = time.perf_counter() - begun
         self._reporter.add(job[0], outcome, seconds)
         self._look_at_memory()
@@ -130,7 +133,7 @@ class Runner:
         if self._loop is None:
             self._loop = EventLoopSide(self._reporter, self._marks, self._look_at_memory, self._ok_types)
             self._keeper.on_cancel = self._loop.cancel_soon
-        self._loop.start(job[0], task, job[2])
+        self._loop.start(job[0], task, job[2], job[4])
 
     def _start_thread(self, job: Job, task: TaskDefinition) -> None:
         if self._threads is None:

@@ -6,7 +6,8 @@ create type {schema}.cycle_row as (
     timeout_ms integer, retry_count smallint,
     max_retries smallint,           -- null: the registration decides about retries and time limit
     seconds double precision,
-    workflow_id text
+    workflow_id text,
+    trace_context text
 );
 
 -- The rows of some lanes (queue and executor, pairwise) at one priority, started for _worker. Called by cycle only,
@@ -76,7 +77,7 @@ begin
             then {schema}.node_input(m.workflow_id, m.node_index, m.task_name, m.kwargs) else m.kwargs end,
         case when m.max_retries > 0 then m.options end, m.timeout_ms, m.retry_count,
         case when m.options is not null then m.max_retries end,
-        extract(epoch from _now - m.enqueued_at)::double precision, m.workflow_id::text
+        extract(epoch from _now - m.enqueued_at)::double precision, m.workflow_id::text, m.trace_context
     from moved m
     order by m.nth;
 end $$;
@@ -229,11 +230,12 @@ begin
         _taken := true;
     end loop;
     if _again then
-        _claimed := _claimed || row('again', null, null, null, null, null, null, null, null, null, null, 0, null)::{schema}.cycle_row;
+        _claimed := _claimed || row('again', null, null, null, null, null, null, null, null, null, null, 0, null,
+            null)::{schema}.cycle_row;
     end if;
     if _due is not null then
         _claimed := _claimed || row('due', null, null, null, null, null, null, null, null, null, null,
-            extract(epoch from _due - _now)::double precision, null)::{schema}.cycle_row;
+            extract(epoch from _due - _now)::double precision, null, null)::{schema}.cycle_row;
     end if;
 end $$;
 
@@ -258,7 +260,7 @@ begin
             return query
             select 'head', null::text, null::bigint, null::text, null::text, null::text, null::text, null::text,
                 null::integer, _head.rank::smallint, _priority, extract(epoch from _now - d.due)::double precision,
-                null::text
+                null::text, null::text
             from {schema}.first_due(_head.queue, _head.executor, _priority) as d (due)
             where d.due <= _now;
             exit when found;

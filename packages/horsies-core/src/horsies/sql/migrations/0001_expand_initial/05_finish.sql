@@ -45,7 +45,7 @@ begin
 end $$;
 
 -- Every other end, one JSON object a task: id, generation, status, result, error_code, failed_reason, message,
--- outcome, retry_s, max_retries (of the registration, where the row has no options), run_us, pid, name. A retry is written where retry_s is given and the deadline allows it (T-52,
+-- outcome, retry_s, max_retries (of the registration, where the row has no options), run_us, pid, name, trace_context (for a retry). A retry is written where retry_s is given and the deadline allows it (T-52,
 -- R-100); after a cancel request every end but COMPLETED is CANCELLED (M-054). nodes: the ends of workflow tasks, whose
 -- caller holds their trees' locks and passes them on to after_node_tasks.
 create function {schema}.end_tasks(
