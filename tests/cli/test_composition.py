@@ -72,12 +72,14 @@ def test_help_lists_the_commands_and_imports_none(third_party: dict[str, str | N
     done = _python(_LOADED, "--help")
     assert done.returncode == 0, done.stderr
     assert "status 0" in done.stdout
-    for command in ("dev", "demo", "version", "worker", "scheduler", "syce"):
+    for command in ("check", "dev", "demo", "version", "worker", "scheduler", "syce"):
         assert f"│ {command} " in done.stdout
     loaded = set(done.stdout.split("loaded ")[1].split())
     heavy = {"psycopg", "pydantic", "textual", "horsies_worker", "horsies_scheduler", "horsies_syce"}
     assert loaded & heavy == set()
-    assert loaded & {"horsies_cli.dev", "horsies_cli.demo", "horsies_cli.version"} == set()
+    assert (
+        loaded & {"horsies_cli.check", "horsies_cli.dev", "horsies_cli.demo", "horsies_cli.version"} == set()
+    )
 
     listed = _horsies("--help", environment=third_party)
     assert listed.returncode == 0

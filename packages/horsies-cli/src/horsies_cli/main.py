@@ -19,6 +19,7 @@ from horsies_cli.colour import instruct_typer, wants_colour
 ENTRY_POINT_GROUP = "horsies.commands"
 
 BUILT_IN: Mapping[str, tuple[str, str]] = {
+    "check": ("horsies_cli.check:app", "Look for mistakes in an app."),
     "demo": ("horsies_cli.demo:app", "See it work: a private PostgreSQL, a worker, and tasks of every kind."),
     "dev": ("horsies_cli.dev:app", "Run an app with a private PostgreSQL, for development."),
     "version": ("horsies_cli.version:app", "Show the installed versions."),

@@ -17,7 +17,13 @@ from horsies.config.app import AppConfig
 from horsies.db.connect import begin_anew_after_fork
 from horsies.definition import define_task
 from horsies.errors.catalogue import ErrorCode
-from horsies.errors.diagnostic import ConfigurationError, HorsiesError, SourceLocation, TaskDefinitionError
+from horsies.errors.diagnostic import (
+    ConfigurationError,
+    HorsiesError,
+    SourceLocation,
+    TaskDefinitionError,
+    nearest_user_location,
+)
 from horsies.locate import expand_module_globs, import_task_modules
 from horsies.registry import Registry
 from horsies.task import AsyncTaskFunction, SyncTaskFunction, TaskFunction
@@ -61,6 +67,7 @@ class Horsies(AppActions, AppHealth, AppSchedules, WorkflowMethods):
     Attributes:
         config: The configuration.
         role: What this process does with the app; workers and schedulers set it before they check the app.
+        modules_listed_at: Where `discover_tasks` was called last, for messages about the list.
     """
 
     def __init__(self, config: AppConfig, *, run_schema_migrations: bool = True) -> None:
@@ -82,6 +89,7 @@ class Horsies(AppActions, AppHealth, AppSchedules, WorkflowMethods):
         self._may_migrate = run_schema_migrations
         self._tasks: Registry[TaskFunction[..., Any]] = Registry()
         self._modules: list[str] | None = None
+        self.modules_listed_at: SourceLocation | None = None
         self._child_hooks: list[Callable[[], object]] = []
         self._broker: Broker | None = None
         self._lock = threading.Lock()
@@ -182,6 +190,7 @@ class Horsies(AppActions, AppHealth, AppSchedules, WorkflowMethods):
                 "discover_tasks was called again; the list of %d modules is replaced", len(self._modules)
             )
         self._modules = list(modules)
+        self.modules_listed_at = nearest_user_location()
 
     def get_discovered_task_modules(self) -> list[str]:
         """A copy of the list that `discover_tasks` was given."""

@@ -1,13 +1,15 @@
 """The phases of `Horsies.check`, in order; the first that finds errors is the last that runs."""
 
+import logging
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any, Literal, Protocol
 
 from horsies.broker import Broker
 from horsies.config.app import AppConfig
 from horsies.errors.catalogue import ErrorCode
-from horsies.errors.diagnostic import ConfigurationError, HorsiesError, TaskDefinitionError
+from horsies.errors.diagnostic import ConfigurationError, HorsiesError, SourceLocation, TaskDefinitionError
 from horsies.errors.report import ValidationReport
 from horsies.exception_mapper import reserved_codes, validate_error_code, validate_exception_mapper
 from horsies.live_check import check_live
@@ -18,6 +20,8 @@ from horsies.suppression import suppress_sends
 from horsies.task import TaskFunction
 from horsies.workflow.builders import BuilderRegistry
 from horsies.workflow.checks import check_builders, check_definitions, check_undecorated
+
+_logger = logging.getLogger("horsies.check")
 
 type ProcessRole = Literal["producer", "worker", "scheduler"]
 """What a process does with its app."""
@@ -50,30 +54,64 @@ class CheckedApp(Protocol):
         """The task modules it lists."""
         ...
 
+    @property
+    def modules_listed_at(self) -> SourceLocation | None:
+        """Where it lists them."""
+        ...
+
     def get_broker(self) -> Broker:
         """Its way to the database."""
         ...
+
+
+@dataclass(slots=True)
+class Findings:
+    """What a check has found.
+
+    Attributes:
+        phase: The phase that found the errors, or the last one there is.
+        errors: The errors of that phase.
+        warnings: What is no error and still worth knowing, one sentence each.
+    """
+
+    phase: str = ""
+    errors: list[HorsiesError] = field(default_factory=list[HorsiesError])
+    warnings: list[str] = field(default_factory=list[str])
 
 
 type Phase = Callable[[CheckedApp], list[HorsiesError]]
 
 
 def run_checks(app: CheckedApp, *, live: bool) -> list[HorsiesError]:
-    """Run the phases with sends suppressed.
-
-    Args:
-        app: The app.
-        live: Run the phases that talk to the database too.
+    """As `inspect_app`; the warnings go to the log.
 
     Returns:
         The errors of the first phase that found any; empty if all is well.
     """
+    found = inspect_app(app, live=live)
+    for warning in found.warnings:
+        _logger.warning("%s", warning)
+    return found.errors
+
+
+def inspect_app(app: CheckedApp, *, live: bool) -> Findings:
+    """Run the phases with sends suppressed, up to the first that finds errors.
+
+    Args:
+        app: The app.
+        live: Run the phase that talks to the database too.
+    """
+    found = Findings()
     with suppress_sends():
-        for phase in (*PHASES, *(LIVE_PHASES if live else ())):
-            errors = phase(app)
-            if errors:
-                return errors
-    return []
+        for name, phase in PHASES.items():
+            found.phase, found.errors = name, phase(app)
+            if found.errors:
+                return found
+        found.warnings += _task_warnings(app)
+        if live:
+            found.phase = "database"
+            found.errors = _check_database(app, found.warnings)
+    return found
 
 
 def _check_configuration(app: CheckedApp) -> list[HorsiesError]:
@@ -90,6 +128,8 @@ def _check_configuration(app: CheckedApp) -> list[HorsiesError]:
 def _import_modules(app: CheckedApp) -> list[HorsiesError]:
     report = ValidationReport("task modules")
     for error in check_task_modules(app.get_discovered_task_modules())[1]:
+        if error.code is ErrorCode.CLI_INVALID_ARGS:
+            error.with_location(app.modules_listed_at)
         report.add(error)
     return report.errors
 
@@ -183,24 +223,32 @@ def _check_schedules(app: CheckedApp) -> list[HorsiesError]:
     return [] if app.role == "worker" else check_schedules(app)
 
 
-def _check_database(app: CheckedApp) -> list[HorsiesError]:
+def _check_database(app: CheckedApp, warnings: list[str]) -> list[HorsiesError]:
     try:
         broker = app.get_broker()
     except HorsiesError as error:
         return [error]
-    return check_live(broker)
+    errors, advice = check_live(broker)
+    warnings += advice
+    return errors
 
 
-PHASES: tuple[Phase, ...] = (
-    _check_configuration,
-    _import_modules,
-    _check_definitions,
-    check_builders,
-    _check_undecorated,
-    _check_error_codes,
-    _check_schedules,
-)
-"""Those that need no database (CF-44: 1, 2, 3 to 3.3, 3.5, 3.6)."""
+def _task_warnings(app: CheckedApp) -> list[str]:
+    return [
+        f"task {task.task_name!r} has timeout_ms and runs in a thread: when its time is over its whole process is "
+        "killed, and the tasks beside it fail with WORKER_CRASHED; executor='process' confines that to the task"
+        for task in app.tasks.values()
+        if task.definition.executor == "thread" and task.definition.timeout_ms is not None
+    ]
 
-LIVE_PHASES: tuple[Phase, ...] = (_check_database,)
-"""Those that do (CF-44: 4)."""
+
+PHASES: Mapping[str, Phase] = {
+    "configuration": _check_configuration,
+    "task modules": _import_modules,
+    "workflow definitions": _check_definitions,
+    "workflow builders": check_builders,
+    "functions that build workflows": _check_undecorated,
+    "error codes and retries": _check_error_codes,
+    "schedules": _check_schedules,
+}
+"""Those that need no database (CF-44: 1, 2, 3 to 3.3, 3.5, 3.6); after them, with `live`, the database (4)."""

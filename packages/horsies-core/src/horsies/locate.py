@@ -190,13 +190,24 @@ def _load_checked(target: _Target) -> ModuleType:
 def _execution_error(target: _Target, error: BaseException) -> ConfigurationError:
     first, *rest = mask_urls_in_text(str(error)).split("\n")
     command = f"python -c 'import {target.text}'" if target.file is None else f"python {target.file}"
+    notes = ["\n".join(rest)] if rest else []
+    if isinstance(error, NameError) and _raised_in(error) == "Meta":
+        notes.append(f"Meta does not see the names of the class around it; write {error.name!r}, in quotes")
     return ConfigurationError(
         f"importing {target.text!r} raised {type(error).__name__}: {first}".removesuffix(": "),
         code=ErrorCode.MODULE_EXEC_ERROR,
         location=_raised_at(error),
-        notes=["\n".join(rest)] if rest else [],
+        notes=notes,
         help_text=f"to see the whole traceback, import it alone: {command}",
     )
+
+
+def _raised_in(error: BaseException) -> str | None:
+    """The name of the function or class body that raised it."""
+    step = error.__traceback__
+    while step is not None and step.tb_next is not None:
+        step = step.tb_next
+    return None if step is None else step.tb_frame.f_code.co_name
 
 
 def _raised_at(error: BaseException) -> SourceLocation | None:

@@ -16,18 +16,17 @@ class _Entry:
 
 
 class DefinitionRegistry:
-    """Definition classes by key, and those that have none."""
+    """Definition classes by key; those that have none, by the place of their class statement."""
 
     def __init__(self) -> None:
-        self._by_key: dict[str, _Entry] = {}
-        self._without_key: dict[tuple[object, ...], _Entry] = {}
+        self._entries: dict[str | tuple[object, ...], _Entry] = {}
         self._lock = threading.Lock()
 
     def collision(
         self, definition: DefinitionClass, key: str, place: SourceLocation | None
     ) -> WorkflowValidationError | None:
         """The error of a class whose key another class has; the same class statement again is no other class."""
-        entry = self._by_key.get(key)
+        entry = self._entries.get(key)
         if entry is None or _spot(entry) == _spot(_Entry(definition, place)):
             return None
         first = entry.place
@@ -43,19 +42,16 @@ class DefinitionRegistry:
         """Keep a class; one from the same class statement, as after a re-import, takes the place of the earlier one."""
         entry = _Entry(definition, place)
         with self._lock:
-            if key is not None:
-                self._by_key[key] = entry
-            else:
-                self._without_key[_spot(entry)] = entry
+            self._entries[_spot(entry) if key is None else key] = entry
 
     def find(self, key: str) -> DefinitionClass | None:
         """The class of that key; `None` if this process knows none."""
-        entry = self._by_key.get(key)
+        entry = self._entries.get(key)
         return None if entry is None else entry.definition
 
     def all(self) -> list[DefinitionClass]:
-        """Every class, those without a key last."""
-        return [entry.definition for entry in (*self._by_key.values(), *self._without_key.values())]
+        """Every class, in the order of their definition."""
+        return [entry.definition for entry in list(self._entries.values())]
 
 
 DEFINITIONS = DefinitionRegistry()

@@ -1,6 +1,7 @@
 """Phase 3, parameters: what a node is given has a parameter of a fitting type, and every parameter gets something."""
 
 from collections.abc import Iterator
+from difflib import get_close_matches
 from typing import cast
 
 from horsies.codec.problems import type_name
@@ -24,11 +25,12 @@ def unknown(draft: Draft) -> Iterator[HorsiesError]:
         for name in dict.fromkeys((*node.kwargs, *node.args_from)):
             if name in signature.parameters or name in taken:
                 continue
+            close = get_close_matches(str(name), signature.parameters, 1)
             yield draft.error(
                 ErrorCode.WORKFLOW_INVALID_KWARG_KEY,
                 index,
                 f"is given {name!r}, and {node.name!r} has no such parameter",
-                "use one of its parameters",
+                f"did you mean {close[0]!r}?" if close else "use one of its parameters",
                 f"its parameters: {', '.join(signature.parameters) or 'none'}",
             )
 
