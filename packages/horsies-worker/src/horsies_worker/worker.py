@@ -9,6 +9,7 @@ import sys
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import cast
 
 import psycopg
@@ -129,7 +130,7 @@ class Worker:
             self._cycle_link,
             broker.statements,
             config.resilience,
-            self._policy_of,
+            partial(policy_of, self._app),
             waiting_link=self._duty_link,
         )
         coordinator = Coordinator(
@@ -287,13 +288,6 @@ class Worker:
 
     # -- what others ask
 
-    def _policy_of(self, flight: Flight) -> RetryPolicy | None:
-        """The row's own policy; a row without options has what is registered here."""
-        if flight.options is not None:
-            return policy_of_options(flight.options)
-        task = self._app.tasks.get(flight.task_name)
-        return task.definition.retry_policy if task is not None else None
-
     def _usual_lanes(self, executors: Mapping[Lane, str]) -> set[Lane]:
         """The lanes to which the rows of the tasks registered here belong."""
         kinds = {task.definition.executor or "default" for task in self._app.tasks.values()}
@@ -307,6 +301,14 @@ class Worker:
         if executor == "default":
             return (task.definition.executor if task is not None else None) or self._options.executor
         return executor
+
+
+def policy_of(app: Horsies, flight: Flight) -> RetryPolicy | None:
+    """The row's own policy; a row without options has what is registered here."""
+    if flight.options is not None:
+        return policy_of_options(flight.options)
+    task = app.tasks.get(flight.task_name)
+    return task.definition.retry_policy if task is not None else None
 
 
 def served_queues(app: Horsies, wanted: Sequence[str] | None) -> list[ServedQueue]:
