@@ -5,12 +5,15 @@ transaction, which also records it, so a failure leaves the last complete versio
 """
 
 import hashlib
+import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from typing import Any
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
 from horsies import sql
 from horsies.errors.catalogue import ErrorCode
@@ -18,6 +21,10 @@ from horsies.errors.diagnostic import HorsiesError
 
 EXPECTED_VERSION = 1
 """The schema version that this release was built for."""
+
+LOCK_TRIES = 12
+"""How often a lock that DDL needs is asked for; each time for 10 s at most (D-066)."""
+LOCK_PAUSE_S = 0.5
 
 
 class SchemaState(StrEnum):
@@ -90,17 +97,24 @@ def migrate(conninfo: str, schema: str = "horsies") -> SchemaStatus:
 
 
 def apply_migrations(connection: psycopg.Connection[Any], schema: str) -> SchemaStatus:
-    """As `migrate`, on an autocommit connection that keeps its session."""
+    """As `migrate`, on an autocommit connection that keeps its session.
+
+    Raises:
+        SchemaError: also for a role that may not do what is needed, and for an applied migration that was changed.
+    """
     statements = sql.Statements(schema)
     status = probe(connection, statements)
+    tries = LOCK_TRIES
     while status.state in (SchemaState.ABSENT, SchemaState.BEHIND):
-        with connection.transaction():
-            connection.execute(statements["limit_lock_waits"])
-            connection.execute(statements["lock_migrations"])
-            status = probe(connection, statements)
-            pending = [m for m in migrations() if m.version > (status.stored or 0) and m.kind == "expand"]
-            if status.state in (SchemaState.ABSENT, SchemaState.BEHIND) and pending:
-                _apply(connection, statements, pending[0])
+        try:
+            _apply_next(connection, statements)
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise unusable(status, schema, reason=str(error).splitlines()[0]) from error
+        except psycopg.errors.LockNotAvailable:
+            tries -= 1
+            if not tries:
+                raise
+            time.sleep(LOCK_PAUSE_S)  # what queued up behind this one's lock request goes first
         status = probe(connection, statements)
     if status.state is not SchemaState.MATCH:
         raise unusable(status, schema)
@@ -108,17 +122,36 @@ def apply_migrations(connection: psycopg.Connection[Any], schema: str) -> Schema
 
 
 def probe(connection: psycopg.Connection[Any], statements: sql.Statements) -> SchemaStatus:
-    """The state of the installation: two small queries, no DDL (D-061)."""
-    if connection.execute(statements["schema_present"]).fetchone() == (False,):
+    """The state of the installation: one small query, no DDL (D-061).
+
+    Raises:
+        SchemaError: the role may not read the installation.
+    """
+    try:
+        with connection.transaction() if _in_transaction(connection) else nullcontext():
+            row = connection.execute(statements["schema_version"]).fetchone()
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
         return judge(None, None)
-    row = connection.execute(statements["schema_version"]).fetchone()
+    except psycopg.errors.InsufficientPrivilege as error:
+        message = f"the role may not use the schema {statements.schema!r}: {str(error).splitlines()[0]}"
+        advice = f"its owner gives the right: select {statements.schema}.grant_role('<role>', 'producer')"
+        raise SchemaError(message, code=ErrorCode.BROKER_INIT_FAILED, help_text=advice) from error
     return judge(*(row or (None, None)))
 
 
-def unusable(status: SchemaStatus, schema: str) -> SchemaError:
-    """The error for a state in which nothing can be done."""
+def changed_migrations(connection: psycopg.Connection[Any], statements: sql.Statements) -> list[int]:
+    """Versions that were applied from another text than the one shipped here (D-067)."""
+    shipped = {migration.version: migration.checksum for migration in migrations()}
+    applied = connection.execute(statements["applied_migrations"]).fetchall()
+    return [version for version, checksum in applied if shipped.get(version, checksum) != checksum]
+
+
+def unusable(status: SchemaStatus, schema: str, reason: str | None = None) -> SchemaError:
+    """The error for a state in which nothing can be done; `reason` tells why this program could not change it."""
     versions = f"stored version {status.stored}, expected {EXPECTED_VERSION}"
     message = f"the database's schema {schema!r} is {status.state}: {versions}"
+    if reason is not None:
+        message += f"; it cannot be brought up to date: {reason}"
     if status.state is SchemaState.AHEAD:
         advice = "install newer horsies packages: the database was upgraded for them"
     else:
@@ -127,9 +160,35 @@ def unusable(status: SchemaStatus, schema: str) -> SchemaError:
     return SchemaError(message, code=ErrorCode.BROKER_INIT_FAILED, help_text=advice)
 
 
+def _apply_next(connection: psycopg.Connection[Any], statements: sql.Statements) -> None:
+    """One migration in one transaction, unless somebody else has applied it meanwhile."""
+    with connection.transaction():
+        connection.execute(statements["limit_lock_waits"])
+        connection.execute(statements["lock_migrations"])
+        status = probe(connection, statements)
+        if status.state not in (SchemaState.ABSENT, SchemaState.BEHIND):
+            return
+        if status.state is SchemaState.BEHIND and (changed := changed_migrations(connection, statements)):
+            raise SchemaError(
+                f"the schema {statements.schema!r} is not upgraded: migration {changed[0]} was applied from"
+                " another text than the one this release has",
+                code=ErrorCode.BROKER_INIT_FAILED,
+                help_text="find out who changed it; a database that was made by a development version is made anew",
+            )
+        pending = [m for m in migrations() if m.version > (status.stored or 0)]
+        if not pending or pending[0].kind != "expand":
+            raise unusable(status, statements.schema, reason="the next step is a contract migration")
+        _apply(connection, statements, pending[0])
+
+
+def _in_transaction(connection: psycopg.Connection[Any]) -> bool:
+    return connection.info.transaction_status != TransactionStatus.IDLE
+
+
 def _apply(connection: psycopg.Connection[Any], statements: sql.Statements, migration: Migration) -> None:
     if migration.version == 1:
-        connection.execute(statements["create_schema"])
+        if connection.execute(statements["schema_exists"]).fetchone() == (False,):
+            connection.execute(statements["create_schema"])
         connection.execute(statements["create_migrations_table"])
     connection.execute(sql.render(migration.text, statements.schema).encode())
     connection.execute(
