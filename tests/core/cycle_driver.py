@@ -55,6 +55,8 @@ class Answer:
     busy: list[str] = field(default_factory=list[str])
     due_s: float | None = None
     again: bool = False
+    walked_s: float = 0.0
+    marks: dict[tuple[str, str, int], float] = field(default_factory=dict[tuple[str, str, int], float])
 
     @property
     def ids(self) -> list[str]:
@@ -139,6 +141,7 @@ class CycleDriver:
         ended: Sequence[Mapping[str, object]] = (),
         back: tuple[Claim, ...] = (),
         places: int = 0,
+        marks: str | None = None,
         now: datetime | None = None,
     ) -> Answer:
         """One round trip; what belongs to a workflow goes its own way."""
@@ -163,6 +166,7 @@ class CycleDriver:
             "lanes": "{any}" if places else "{}",
             "executors": arrays.texts(["default,process,thread,async"] if places else []),
             "places": arrays.texts([arrays.plain([1] * places)] if places else []),
+            "marks": marks,
             "now": now,
         }
         with self._connection.cursor(row_factory=tuple_row) as cursor:
@@ -207,6 +211,10 @@ def _answer(rows: list[tuple[Any, ...]]) -> Answer:
                 answer.due_s = seconds if answer.due_s is None else min(answer.due_s, seconds)
             case "again":
                 answer.again = True
+            case "walk":
+                answer.walked_s = seconds
+            case "mark":
+                answer.marks[columns[3], columns[4], columns[9]] = seconds
             case _:
                 raise AssertionError(f"unexpected row of the cycle: {tag}")
     return answer

@@ -14,14 +14,16 @@ class Batch:
     ended: list[Outcome] = field(default_factory=list[Outcome])
     back: list[Flight] = field(default_factory=list[Flight])
     demand: Demand = field(default_factory=Demand)
+    marks: str | None = None
+    """Where the claim starts; None: at the front."""
 
     def is_empty(self) -> bool:
         """Nothing to write, nothing wanted."""
         return not (self.completed or self.ended or self.back or self.demand)
 
     def only_claims(self) -> bool:
-        """Nothing to write."""
-        return not (self.completed or self.ended or self.back)
+        """Nothing to write, and it starts at the front."""
+        return not (self.completed or self.ended or self.back or self.marks)
 
     def flights(self) -> list[Flight]:
         """Those whose end or return it writes."""
@@ -37,7 +39,7 @@ class Batch:
         """What belongs to no workflow, and what belongs to one."""
         if not any(flight.workflow_id for flight in self.flights()):
             return self, Batch()
-        plain, nodes = Batch(demand=self.demand), Batch()
+        plain, nodes = Batch(demand=self.demand, marks=self.marks), Batch()
         for outcome in self.completed:
             (nodes if outcome.flight.workflow_id else plain).completed.append(outcome)
         for outcome in self.ended:
@@ -50,4 +52,4 @@ class Batch:
         """The same as batches of one end each, and the rest in a last one."""
         singles = [Batch(completed=[outcome]) for outcome in self.completed]
         singles += [Batch(ended=[outcome]) for outcome in self.ended]
-        return [*singles, Batch(back=self.back, demand=self.demand)]
+        return [*singles, Batch(back=self.back, demand=self.demand, marks=self.marks)]

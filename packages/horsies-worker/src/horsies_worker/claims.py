@@ -196,6 +196,7 @@ class Claims:
             "executors": arrays.texts(self._settings.executors[lane] for lane in lanes),
             "places": arrays.texts(arrays.plain([e.place for e in places.of(lane)]) for lane in lanes),
             "freed": arrays.texts(self._freed(batch)),
+            "marks": batch.marks,
         }
 
     def _freed(self, batch: Batch) -> list[str]:

@@ -20,6 +20,7 @@ from horsies_worker.executor_pool import ExecutorPool
 from horsies_worker.executor_process import ExecutorProcess
 from horsies_worker.flight import Flight, Outcome
 from horsies_worker.lookout import LAST, Head, Lookout
+from horsies_worker.low_water import LowWater
 from horsies_worker.metrics import WorkerMetrics
 from horsies_worker.places import LANES, Demand, Lane, demand
 from horsies_worker.read_ahead import WITHDRAW_AFTER_S, ReadAhead
@@ -62,6 +63,7 @@ class Coordinator:
         self._writing = Batch()
         self._wake = asyncio.Event()
         self._lookout = Lookout(usual_lanes, poll_interval_s, self._wake.set)
+        self._low_water = LowWater(poll_interval_s)
         self._claiming = True
         self._next: Demand | None = None
         """Made while the worker rests: what the next wake-up will most likely ask for."""
@@ -222,10 +224,11 @@ class Coordinator:
             begun = time.monotonic()
             rows = await self._claims.cycle(batch)
             self._writing = Batch()
-            self.read_ahead.cycle_took(time.monotonic() - begun)
+            took_s = time.monotonic() - begun
+            self.read_ahead.cycle_took(took_s)
             if self.metrics is not None:
-                self.metrics.pass_took(time.monotonic() - begun)
-            self._take_rows(rows, batch.demand, calls == self._lookout.calls)
+                self.metrics.pass_took(took_s)
+            self._take_rows(rows, batch, calls == self._lookout.calls, took_s)
             self._busy.cycle_ended(batch, {row[1] for row in rows if row[0] == "busy"})
             if not self._claiming:
                 self._wake.set()
@@ -244,58 +247,47 @@ class Coordinator:
                 batch.demand = next_demand
             else:
                 batch.demand = self._demand(wanted)
+            batch.marks = self._low_water.next(time.monotonic())
         return batch
 
     def _demand(self, wanted: Collection[Lane]) -> Demand:
         return demand(self._pool, self.read_ahead, self._concurrency, wanted, self._lookout.idle_for)
 
     async def _finish_busy(self, nodes: Batch) -> None:
-        self._take_rows(await self._claims.finish_busy(nodes), Demand(), saw_all=False)
+        self._take_rows(await self._claims.finish_busy(nodes), Batch(), saw_all=False, took_s=0.0)
 
     def _put_back(self, batch: Batch) -> None:
         self._waiting.add(batch)
         asyncio.get_running_loop().call_later(NEXT_CYCLE_S, self._wake.set)
 
-    def _take_rows(self, rows: list[tuple[Any, ...]], places: Demand, saw_all: bool) -> None:
+    def _take_rows(self, rows: list[tuple[Any, ...]], batch: Batch, saw_all: bool, took_s: float) -> None:
+        places = batch.demand
         claimed: dict[Lane, list[Flight]] = {"process": [], "shared": []}
-        again = False
+        again = is_slow = False
         due_s: float | None = None
         lane: Lane = "process" if places.process else "shared"
         heads: dict[Lane, Head] = {}
-        for (
-            tag,
-            identity,
-            generation,
-            name,
-            queue,
-            executor,
-            kwargs,
-            options,
-            *numbers,
-            seconds,
-            flow,
-            context,
-        ) in rows:
+        for row in rows:
+            tag = row[0]
             if tag == "claimed":
-                kind = self._kind_of(name, executor)
-                flight = Flight(identity, generation, name, queue, kind, kwargs, options, *numbers)
-                flight.workflow_id = flow
-                if self._tracing and (context is not None or is_loaded()):
-                    flight.trace = (context, identity, queue, flight.retry_count)
-                claimed[lane].append(flight)
-            elif tag == "lane":
+                claimed[lane].append(self._flight_of(row))
+                continue
+            _, identity, _, name, queue, executor, *_, rank, priority, seconds, _, _ = row
+            if tag == "lane":
                 lane = name
             elif tag == "head":
-                heads[lane] = min(heads.get(lane, LAST), (*numbers[1:], -seconds))
+                heads[lane] = min(heads.get(lane, LAST), (rank, priority, -seconds))
             elif tag == "expired":
-                flight = Flight(identity, generation, name, queue, executor, kwargs, options, *numbers)
-                flight.workflow_id = flow
-                self._waiting.ended.append(failures.expired(flight, self._worker_id))
+                self._waiting.ended.append(failures.expired(self._flight_of(row), self._worker_id))
                 self._wake.set()
             elif tag == "again":
                 again = True
             elif tag == "due":
                 due_s = seconds if due_s is None else min(due_s, seconds)
+            elif tag == "walk":
+                is_slow = True
+            elif tag == "mark":
+                self._low_water.note(queue, executor, priority, seconds)
             elif tag == "retried":
                 self.claim_soon()  # the pass that follows tells when it is due
             elif tag == "lost":
@@ -306,8 +298,22 @@ class Coordinator:
             self._place(claimed[lane], places.of(lane))
             if saw_all and len(claimed[lane]) < len(places.of(lane)):
                 self._lookout.wanted.discard(lane)
+        is_full = any(0 < len(places.of(lane)) <= len(claimed[lane]) for lane in LANES)
+        from_front_s = self._low_water.answered(
+            time.monotonic(), took_s, from_marks=batch.marks is not None, is_slow=is_slow, is_full=is_full
+        )
+        due_s = due_s if from_front_s is None else from_front_s
         found = any(claimed.values())
         self._lookout.answered(places.lanes, heads, found=found, again=again, due_s=due_s)
+
+    def _flight_of(self, row: tuple[Any, ...]) -> Flight:
+        _, identity, generation, name, queue, executor, kwargs, options, *numbers, _, flow, context = row
+        kind = self._kind_of(name, executor)
+        flight = Flight(identity, generation, name, queue, kind, kwargs, options, *numbers)
+        flight.workflow_id = flow
+        if self._tracing and (context is not None or is_loaded()):
+            flight.trace = (context, identity, queue, flight.retry_count)
+        return flight
 
     # -- placing
 

@@ -1,7 +1,7 @@
 -- Claiming: PENDING -> RUNNING in one statement, in the order queue priority, task priority, due time, id (R-050).
 
 create type {schema}.cycle_row as (
-    tag text,                       -- lane, head, claimed, expired, retried, lost, busy, due, again
+    tag text,                       -- lane, head, claimed, expired, retried, lost, busy, due, again, walk, mark
     id text, generation bigint, task_name text, queue_name text, executor text, kwargs text, options text,
     timeout_ms integer, retry_count smallint,
     max_retries smallint,           -- null: the registration decides about retries and time limit
@@ -10,10 +10,10 @@ create type {schema}.cycle_row as (
     trace_context text
 );
 
--- The rows of some lanes (queue and executor, pairwise) at one priority, started for _worker. Called by cycle only,
--- whose planner settings pin the walk along the claim index.
+-- The rows of some lanes (queue and executor, pairwise) at one priority that became due at _from or later, started for
+-- _worker. Called by cycle only, whose planner settings pin the walk along the claim index.
 create function {schema}.claim_rows(
-    _worker uuid, _hostname text, _queues text[], _executors text[], _rooms integer[], _priority smallint,
+    _worker uuid, _hostname text, _queues text[], _executors text[], _rooms integer[], _from timestamptz[], _priority smallint,
     _limit integer, _places integer[], _offset integer, _pids integer[], _names text[], _now timestamptz)
 returns setof {schema}.cycle_row
 language plpgsql as $$
@@ -24,7 +24,7 @@ begin
         _ids := array(
             select t.id from {schema}.tasks t
             where t.queue_name = _queues[1] and t.executor = _executors[1] and t.priority = _priority
-                and t.status = 'PENDING' and not t.parked and t.enqueued_at <= _now
+                and t.status = 'PENDING' and not t.parked and t.enqueued_at between _from[1] and _now
             order by t.enqueued_at, t.id
             limit least(_limit, _rooms[1])
             for no key update skip locked);
@@ -38,11 +38,12 @@ begin
                 select m.id from (
                     select c.id, c.enqueued_at, l.room,
                         row_number() over (partition by l.queue order by c.enqueued_at, c.id) as nth
-                    from unnest(_queues, _executors, _rooms) as l (queue, executor, room)
+                    from unnest(_queues, _executors, _rooms, _from) as l (queue, executor, room, since)
                     cross join lateral (
                         select t.id, t.enqueued_at from {schema}.tasks t
                         where t.queue_name = l.queue and t.executor = l.executor and t.priority = _priority
-                            and t.status = 'PENDING' and not t.parked and t.enqueued_at <= _now
+                            and t.status = 'PENDING' and not t.parked
+                            and t.enqueued_at between l.since and _now
                         order by t.enqueued_at, t.id
                         limit least(_limit, l.room)
                     ) c
@@ -159,6 +160,19 @@ language sql immutable as $$
     left join (select b.queue_name, count(*) as n from unnest(_batch) b group by b.queue_name) c on c.queue_name = q.queue
 $$;
 
+-- What the next pass may start from: of each queue, kind and priority the due time up to which a batch has claimed, less
+-- a second, in seconds since 1970 (D-029).
+create function {schema}.marks_after(_batch {schema}.cycle_row[], _priority smallint, _now timestamptz)
+returns {schema}.cycle_row[]
+language sql stable as $$
+    select array(
+        select row('mark', null, null, null, b.queue_name, b.executor, null, null, null, null, _priority,
+            extract(epoch from _now)::double precision - min(b.seconds) - 1, null, null)::{schema}.cycle_row
+        from unnest(_batch) b
+        where b.tag in ('claimed', 'expired')
+        group by b.queue_name, b.executor)
+$$;
+
 -- One pass for one lane of executors. _places has an entry for each row wanted: the executor that is to run it.
 -- Queues come by rank (their priority), then name; queues of one rank are merged. Present priorities are stepped over
 -- one by one and only rows that are due are read, so what is delayed or parked in front costs nothing (D-020).
@@ -171,24 +185,29 @@ language plpgsql as $$
 declare
     _capped boolean := cardinality(array_remove(_rooms, null)) > 0;
     _wanted integer := cardinality(_places);
+    _count integer := 0;
     _batch {schema}.cycle_row[];
-    -- Where the walk has got to: lanes of this rank from this priority on, all lanes of later ranks.
+    -- Where the walk has got to: in lanes of this rank this priority and due time, in lanes of later ranks the beginning.
     _at_rank integer := -2147483648;
     _at_priority smallint := 0;
+    _at_time timestamptz := '-infinity';
     _taken boolean := false;                        -- whether rows of that rank and priority were claimed
     _rank integer;
     _priority smallint;
     _lane_queues text[];
     _lane_executors text[];
     _lane_rooms integer[];
+    _lane_dues timestamptz[];
     _first timestamptz;
     _due timestamptz;
     _again boolean := false;
+    _began timestamptz := clock_timestamp();
+    _walked double precision;
 begin
     _claimed := '{}';
     loop
-        select array_agg(l.queue), array_agg(l.executor), array_agg(l.room), l.rank, l.priority, min(l.due)
-        into _lane_queues, _lane_executors, _lane_rooms, _rank, _priority, _first
+        select array_agg(l.queue), array_agg(l.executor), array_agg(l.room), array_agg(l.due), l.rank, l.priority, min(l.due)
+        into _lane_queues, _lane_executors, _lane_rooms, _lane_dues, _rank, _priority, _first
         from (
             select q.queue, q.rank, e.executor, coalesce(q.room, _wanted) as room, f.priority, f.due
             from unnest(_queues, _ranks, _rooms) as q (queue, rank, room)
@@ -196,7 +215,9 @@ begin
             cross join lateral (                    -- one index probe
                 select t.priority, t.enqueued_at as due from {schema}.tasks t
                 where t.queue_name = q.queue and t.executor = e.executor and t.status = 'PENDING' and not t.parked
-                    and t.priority >= case when q.rank = _at_rank then _at_priority else 0::smallint end
+                    and (t.priority, t.enqueued_at) >= (
+                        case when q.rank = _at_rank then _at_priority else 0::smallint end,
+                        case when q.rank = _at_rank then _at_time else '-infinity' end)
                 order by t.priority, t.enqueued_at, t.id
                 limit 1) f
             where q.rank >= _at_rank and (q.room is null or q.room > 0)
@@ -204,7 +225,11 @@ begin
         group by l.rank, l.priority
         order by l.rank, l.priority
         limit 1;
-        exit when not found;
+        if _walked is null then
+            -- It takes microseconds, unless an old snapshot pins dead entries at the front of the index.
+            _walked := extract(epoch from clock_timestamp() - _began);
+        end if;
+        exit when _rank is null;
         if _taken and _rank = _at_rank and _priority = _at_priority or _first > _now then
             -- What is left here is not due, or locked, or came just now.
             if _first > _now then
@@ -214,29 +239,72 @@ begin
             end if;
             _at_rank := _rank;
             _at_priority := _priority + 1;
+            _at_time := '-infinity';
             _taken := false;
             continue;
         end if;
         _batch := array(select r from {schema}.claim_rows(
-            _worker, _hostname, _lane_queues, _lane_executors, _lane_rooms, _priority,
-            _wanted - cardinality(_claimed), _places, cardinality(_claimed), _pids, _names, _now) r);
+            _worker, _hostname, _lane_queues, _lane_executors, _lane_rooms, _lane_dues, _priority,
+            _wanted - _count, _places, _count, _pids, _names, _now) r);
+        _count := _count + cardinality(_batch);
         _claimed := _claimed || _batch;
+        if _walked > 0.002 then
+            _claimed := _claimed || {schema}.marks_after(_batch, _priority, _now);
+        end if;
         if _capped then
             _rooms := {schema}.rooms_after(_queues, _rooms, _batch);
         end if;
-        exit when cardinality(_claimed) >= _wanted;
+        exit when _count >= _wanted;
         _at_rank := _rank;
         _at_priority := _priority;
+        _at_time := _first;
         _taken := true;
     end loop;
+    if _walked > 0.002 then
+        _claimed := _claimed || row('walk', null, null, null, null, null, null, null, null, null, null, _walked, null, null)::{schema}.cycle_row;
+    end if;
     if _again then
-        _claimed := _claimed || row('again', null, null, null, null, null, null, null, null, null, null, 0, null,
-            null)::{schema}.cycle_row;
+        _claimed := _claimed || row('again', null, null, null, null, null, null, null, null, null, null, 0, null, null)::{schema}.cycle_row;
     end if;
     if _due is not null then
         _claimed := _claimed || row('due', null, null, null, null, null, null, null, null, null, null,
             extract(epoch from _due - _now)::double precision, null, null)::{schema}.cycle_row;
     end if;
+end $$;
+
+-- A pass that probes nothing: it claims from the marks on that former passes have left (D-029). What lies below a mark,
+-- or at a priority without one, is for the next pass without marks.
+create function {schema}.claim_from_marks(
+    _worker uuid, _hostname text, _queues text[], _ranks integer[], inout _rooms integer[], _executors text[],
+    _places integer[], _pids integer[], _names text[], _marks json, _now timestamptz,
+    out _claimed {schema}.cycle_row[])
+language plpgsql as $$
+declare
+    _wanted integer := cardinality(_places);
+    _count integer := 0;
+    _batch {schema}.cycle_row[];
+    _lane record;
+begin
+    _claimed := '{}';
+    for _lane in
+        select q.rank, m.priority, array_agg(m.queue) as queues, array_agg(m.executor) as executors,
+            array_agg(to_timestamp(m.since)) as since
+        from json_to_recordset(_marks) as m (queue text, executor text, priority smallint, since double precision)
+        join unnest(_queues, _ranks) as q (queue, rank) on q.queue = m.queue
+        where m.executor = any (_executors)
+        group by q.rank, m.priority
+        order by q.rank, m.priority
+    loop
+        _batch := array(select r from {schema}.claim_rows(
+            _worker, _hostname, _lane.queues, _lane.executors,
+            array(select coalesce(_rooms[array_position(_queues, l.queue)], _wanted)
+                from unnest(_lane.queues) with ordinality as l (queue, nth) order by l.nth),
+            _lane.since, _lane.priority, _wanted - _count, _places, _count, _pids, _names, _now) r);
+        _count := _count + cardinality(_batch);
+        _claimed := _claimed || _batch || {schema}.marks_after(_batch, _lane.priority, _now);
+        _rooms := {schema}.rooms_after(_queues, _rooms, _batch);
+        exit when _count >= _wanted;
+    end loop;
 end $$;
 
 -- The first row of a lane that is due now, for the choice of the lane that an idle executor goes to (R-032). Its place in

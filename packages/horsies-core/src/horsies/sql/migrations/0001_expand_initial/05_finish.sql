@@ -220,7 +220,7 @@ create function {schema}.cycle(
     _ends json, _back_ids uuid[], _back_generations bigint[],
     _workflows uuid[], _node_ends json, _node_backs json,
     _queues text[], _ranks integer[], _caps integer[], _cluster_cap integer, _lanes text[], _executors text[],
-    _places text[], _freed text[],
+    _places text[], _freed text[], _marks json,
     _at timestamptz default null)
 returns setof {schema}.cycle_row
 language plpgsql
@@ -278,9 +278,15 @@ begin
             end if;
             _wanted := cardinality(_places[_l]::integer[]);
             if _wanted > 0 then
-                select c._rooms, c._claimed into _rooms, _claimed from {schema}.claim_lane(
-                    _worker, _hostname, _queues, _ranks, _rooms, string_to_array(_executors[_l], ','),
-                    (_places[_l]::integer[])[1 : coalesce(_cluster, _wanted)], _pids, _names, _now) c;
+                if _marks is null then
+                    select c._rooms, c._claimed into _rooms, _claimed from {schema}.claim_lane(
+                        _worker, _hostname, _queues, _ranks, _rooms, string_to_array(_executors[_l], ','),
+                        (_places[_l]::integer[])[1 : coalesce(_cluster, _wanted)], _pids, _names, _now) c;
+                else
+                    select c._rooms, c._claimed into _rooms, _claimed from {schema}.claim_from_marks(
+                        _worker, _hostname, _queues, _ranks, _rooms, string_to_array(_executors[_l], ','),
+                        (_places[_l]::integer[])[1 : coalesce(_cluster, _wanted)], _pids, _names, _marks, _now) c;
+                end if;
                 return query select * from unnest(_claimed);
                 _taken := (select count(*) from unnest(_claimed) r where r.tag in ('claimed', 'expired'));
                 _cluster := _cluster - _taken;
