@@ -47,6 +47,7 @@ NAMES: dict[str, str] = {
     "horsies.workflow.handle": "WorkflowHandle pause_workflow pause_workflow_sync resume_workflow"
     " resume_workflow_sync",
     "horsies.workflow.handle_errors": "HandleErrorCode HandleOperationError HandleResult",
+    "horsies.workflow.node_info": "WorkflowTaskInfo",
     "horsies.workflow.node_key": "NodeKey slugify",
     "horsies.workflow.nodes": "AnyNode SubWorkflowNode TaskNode",
     "horsies.workflow.progress": "WorkflowProgress",

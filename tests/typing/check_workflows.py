@@ -1,19 +1,43 @@
 """What type checkers infer for workflows; mypy and pyright read this file, running it changes nothing.
 
-Covers W-11, W-12, W-17, W-20, W-21, W-55: the result type of a node reaches args_from, from_node, outputs, keys.
+Covers W-11, W-12, W-17, W-20, W-21, W-32, W-34, W-55: the result type of a node reaches args_from, from_node, outputs,
+keys, handles.
 """
 
 from collections.abc import Sequence
 from typing import Any, assert_type
 
-from horsies import Horsies, SubWorkflowSummary, TaskError, TaskResult, WorkflowContext, WorkflowMeta
-from horsies.workflow.builder import from_node
-from horsies.workflow.definition import WorkflowDefinition
+from horsies import (
+    AnyNode,
+    Err,
+    HandleErrorCode,
+    HandleOperationError,
+    HandleResult,
+    Horsies,
+    NodeKey,
+    Ok,
+    SubWorkflowNode,
+    SubWorkflowSummary,
+    SuccessCase,
+    SuccessPolicy,
+    TaskError,
+    TaskNode,
+    TaskResult,
+    WorkflowContext,
+    WorkflowDefinition,
+    WorkflowHandle,
+    WorkflowMeta,
+    WorkflowProgress,
+    WorkflowSpec,
+    WorkflowStartError,
+    WorkflowStartResult,
+    WorkflowStatus,
+    WorkflowTaskInfo,
+    WorkflowTaskStatus,
+    from_node,
+)
 from horsies.workflow.node import Node
-from horsies.workflow.node_key import NodeKey
-from horsies.workflow.nodes import AnyNode, SubWorkflowNode, TaskNode
-from horsies.workflow.policy import SuccessCase, SuccessPolicy
-from horsies.workflow.spec import NodeResults, WorkflowSpec
+from horsies.workflow.spec import NodeResults
 from tests.core.apps import make_app
 
 app = make_app()
@@ -156,3 +180,82 @@ def built(size: int) -> WorkflowSpec[bytes]:
 def builders_stay_what_they_are() -> None:
     assert_type(built(2), WorkflowSpec[bytes])
     built("2")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def handles_know_the_result_of_the_output() -> None:
+    spec = Etl.build(app)
+    assert_type(spec.start(), WorkflowStartResult[list[int]])
+    handle = spec.start().unwrap()
+    assert_type(handle, WorkflowHandle[list[int]])
+    assert_type(handle.get(), TaskResult[list[int], TaskError])
+    assert_type(handle.get(timeout_ms=5).unwrap(), list[int])
+    assert_type(handle.get().err_value, TaskError)
+    assert_type(Sized.build_with(app, size=1).start().unwrap().get(), TaskResult[bytes, TaskError])
+    assert_type(Quiet.build(app).start().unwrap().get(), TaskResult[None, TaskError])
+    a = TaskNode(fn=fetch, args=("u",))
+    plain = app.workflow("w", [a]).start().unwrap()
+    assert_type(plain.get(), TaskResult[NodeResults, TaskError])
+    assert_type(plain.get().unwrap()["a"], TaskResult[Any, TaskError] | None)
+    assert_type(app.workflow("w", [a], output=a).start().unwrap().get(), TaskResult[bytes, TaskError])
+    match spec.start():
+        case Ok(started):
+            assert_type(started, WorkflowHandle[list[int]])
+        case Err(error):
+            assert_type(error, WorkflowStartError)
+    by_hand: WorkflowHandle[int] = WorkflowHandle("id", app.get_broker())
+    assert_type(by_hand.get(), TaskResult[int, TaskError])
+
+
+class Quiet(WorkflowDefinition[None]):
+    name = "quiet"
+    definition_key = "tests.typing.quiet"
+    only = TaskNode(fn=later, args=(1,))
+
+    class Meta:
+        output = "only"
+
+
+def handles_know_the_results_of_nodes(handle: WorkflowHandle[Any]) -> None:
+    key: NodeKey[str] = NodeKey("title")
+    child = SubWorkflowNode(workflow_def=Etl)
+    assert_type(handle.result_for(Etl.load), TaskResult[bytes, TaskError])
+    assert_type(handle.result_for(Etl.total.key()), TaskResult[list[int], TaskError])
+    assert_type(handle.result_for(key), TaskResult[str, TaskError])
+    assert_type(handle.result_for(child), TaskResult[list[int], TaskError])
+    handle.result_for("title")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def what_handles_tell(handle: WorkflowHandle[Any]) -> None:
+    assert_type(handle.status(), HandleResult[WorkflowStatus])
+    assert_type(handle.results(), HandleResult[dict[str, TaskResult[Any, TaskError]]])
+    assert_type(handle.tasks(), HandleResult[list[WorkflowTaskInfo]])
+    assert_type(handle.cancel(), HandleResult[None])
+    assert_type(handle.pause(), HandleResult[bool])
+    assert_type(handle.progress(), HandleResult[WorkflowProgress])
+    assert_type(handle.progress(include_children=True).unwrap().counts, dict[WorkflowTaskStatus, int])
+    assert_type(handle.progress().unwrap().fraction, float)
+    assert_type(handle.to_mermaid("LR"), HandleResult[str])
+    handle.to_mermaid("DT")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    match handle.status():
+        case Ok(status):
+            assert_type(status, WorkflowStatus)
+        case Err(problem):
+            assert_type(problem, HandleOperationError)
+            assert_type(problem.code, HandleErrorCode)
+
+
+async def the_same_in_event_loops() -> None:
+    handle = (await Etl.build(app).start_async()).unwrap()
+    assert_type(await handle.get_async(), TaskResult[list[int], TaskError])
+    assert_type(await handle.result_for_async(Etl.load), TaskResult[bytes, TaskError])
+    assert_type(await handle.progress_async(), HandleResult[WorkflowProgress])
+    assert_type(await handle.to_mermaid_async(), HandleResult[str])
+    assert_type(await handle.resume_async(), HandleResult[bool])
+
+
+def results_in_args_from_are_nodes() -> None:
+    a = TaskNode(fn=fetch, args=("u",))
+    TaskNode(fn=parse, waits_for=[a], args_from={"raw": fetch})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
+    TaskNode(fn=parse, waits_for=[fetch], args_from={"raw": a})  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
+    app.workflow("w", [a], output="a")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    SuccessCase(required=[1])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]

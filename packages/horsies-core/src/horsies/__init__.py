@@ -140,6 +140,7 @@ if TYPE_CHECKING:
         resume_workflow_sync,
     )
     from horsies.workflow.handle_errors import HandleErrorCode, HandleOperationError, HandleResult
+    from horsies.workflow.node_info import WorkflowTaskInfo
     from horsies.workflow.node_key import NodeKey, slugify
     from horsies.workflow.nodes import AnyNode, SubWorkflowNode, TaskNode
     from horsies.workflow.policy import SuccessCase, SuccessPolicy
@@ -202,6 +203,7 @@ _MODULES = {
         "WorkflowHandle pause_workflow pause_workflow_sync resume_workflow resume_workflow_sync "
     ),
     "horsies.workflow.handle_errors": ("HandleErrorCode HandleOperationError HandleResult "),
+    "horsies.workflow.node_info": ("WorkflowTaskInfo "),
     "horsies.workflow.node_key": ("NodeKey slugify "),
     "horsies.workflow.nodes": ("AnyNode SubWorkflowNode TaskNode "),
     "horsies.workflow.progress": ("WorkflowProgress "),
@@ -335,6 +337,7 @@ __all__ = [  # noqa: RUF022 - plain order
     "WorkflowStartErrorCode",
     "WorkflowStartResult",
     "WorkflowStatus",
+    "WorkflowTaskInfo",
     "WorkflowTaskStatus",
     "WorkflowValidationError",
     "as_async_result",
