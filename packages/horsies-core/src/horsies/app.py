@@ -271,9 +271,7 @@ class Horsies(AppActions, AppHealth, AppSchedules, WorkflowMethods):
             if self._broker is None:
                 try:
                     broker = Broker(self.config.broker, run_schema_migrations=self._may_migrate)
-                    broker.retention = self.config.retention
-                    broker.ok_type_of = self.ok_type_of
-                    self._broker = broker
+                    self._broker = self._adopt(broker)
                 except Exception as error:
                     raise HorsiesError(
                         f"the broker could not be made: {error}",
@@ -281,6 +279,24 @@ class Horsies(AppActions, AppHealth, AppSchedules, WorkflowMethods):
                         help_text="check AppConfig.broker",
                     ) from error
             return self._broker
+
+    def swap_broker(self, broker: Broker | None) -> Broker | None:
+        """Put another broker in the place of this process's own, for tests (`horsies.testing.on_database`).
+
+        Args:
+            broker: The new one; `None`: one by the configuration, made when it is needed.
+
+        Returns:
+            The one there was, still open.
+        """
+        with self._lock:
+            before, self._broker = self._broker, None if broker is None else self._adopt(broker)
+        return before
+
+    def _adopt(self, broker: Broker) -> Broker:
+        broker.retention = self.config.retention
+        broker.ok_type_of = self.ok_type_of
+        return broker
 
     def after_fork(self) -> None:
         """In a forked child: a broker of its own, made when it is needed; the parent's is left alone."""
