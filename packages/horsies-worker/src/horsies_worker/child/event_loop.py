@@ -45,8 +45,11 @@ class EventLoopSide:
         self._loop.call_soon_threadsafe(self._cancel, seq)
 
     def start(self, seq: int, task: TaskDefinition, kwargs: str | None, trace: Trace | None) -> None:
-        """Begin a task."""
-        self._tasks[seq] = self._loop.create_task(self._run(seq, task, kwargs, trace), name=task.name)
+        """Begin a task; one that never waits has ended when this returns, without a turn of the loop."""
+        run = self._run(seq, task, kwargs, trace)
+        begun = asyncio.Task(run, loop=self._loop, name=task.name, eager_start=True)
+        if not begun.done():
+            self._tasks[seq] = begun
 
     async def _run(self, seq: int, task: TaskDefinition, kwargs: str | None, trace: Trace | None) -> None:
         self._marks.set(seq)
@@ -56,7 +59,7 @@ class EventLoopSide:
         else:
             outcome = await run_async_def_traced(task, kwargs, self._ok_types, trace)
         self._reporter.add(seq, outcome, time.perf_counter() - begun)
-        del self._tasks[seq]
+        self._tasks.pop(seq, None)
         self._after_task()
         if not self._flush_planned:
             # At the end of this turn of the loop, so that tasks that end together share a message.
