@@ -64,8 +64,8 @@ def _node(chance: random.Random, made: RandomGraph, index: int, depth: int) -> N
         fates: list[Fate] = ["ok", "fail", "again", "die"]
         made.fates[name] = chance.choices(fates, [80, 14, 5, 1])[0]
     if conditions or is_child:
-        # A child without arguments is built by the check at the worker's start, which must not meet a broken one.
-        can_break = conditions or any(dep in made.fates for dep in deps[:1])
+        # What can be built without results is built by the check at the worker's start, which must not meet a broken one.
+        can_break = conditions or (join == "all" and any(dep in made.fates for dep in deps[:1]))
         steps: list[StepFate] = ["go", "skip" if conditions else "go", "break" if can_break else "go"]
         made.steps[name] = chance.choices(steps, [80, 12, 8])[0]
     return N(

@@ -125,7 +125,7 @@ def _node(made: RandomGraph, declared: N, nodes: dict[str, Any]) -> Any:
 
 
 def _unbuildable(key: str) -> type[WorkflowDefinition[Any]]:
-    def build_with(cls: Any, app: Any, *, before: Number | None = None) -> Any:
+    def build_with(cls: Any, app: Any, *, before: Number) -> Any:
         raise RuntimeError(f"{key} cannot be built")
 
     body = {
