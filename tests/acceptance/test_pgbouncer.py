@@ -3,9 +3,9 @@
 import asyncio
 import importlib
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,10 @@ APP = "tests.acceptance.apps.pooled"
 WAIT_MS = 30_000
 PROGRAM = find_pgbouncer()
 
-pytestmark = pytest.mark.skipif(
-    PROGRAM is None, reason="pgbouncer is not installed (apt-get install pgbouncer)"
-)
-
-type StartWorker = Callable[..., AbstractContextManager[RunningProcess]]
+pytestmark = [
+    pytest.mark.skipif(PROGRAM is None, reason="pgbouncer is not installed (apt-get install pgbouncer)"),
+    pytest.mark.timeout(180),
+]
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from horsies.errors.codes import OutcomeCode
+from horsies.result import Err, Ok, is_err, is_ok
 from horsies.task_result import (
     TaskError,
     TaskResult,
@@ -69,6 +70,15 @@ def test_keyword_only() -> None:
         build(1)
     with pytest.raises(TypeError):
         build(okay=1)
+
+
+@pytest.mark.parametrize("result", [success(), failure()])
+def test_it_is_neither_ok_nor_err(result: Any) -> None:
+    """E-06: another class than the results of the library's calls, and their guards do not take it."""
+    assert not isinstance(result, Ok | Err)
+    assert not is_ok(result)
+    assert not is_err(result)
+    assert result != Ok(1)
 
 
 def test_equality_and_hash() -> None:

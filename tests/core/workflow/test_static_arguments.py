@@ -65,7 +65,7 @@ def test_the_text_is_what_a_send_would_write() -> None:
     ],
 )
 def test_what_cannot_travel_is_refused(node: TaskNode[int], problem: str) -> None:
-    """W-10, HRS-031: NaN and colliding keys included."""
+    """W-10, K-37, HRS-031: NaN and colliding keys included."""
     error = refused(node)
     assert problem in error.message
     assert error.message.startswith("workflow 'w': node 'w:0' has a value for ")
