@@ -112,17 +112,21 @@ class Replay:
 
     def _outcome(self, flow: Flow, node: Node) -> Outcome:
         made, name = self.graphs[flow], node.declared.id
+        stored = self.rows[flow].by_id(name)
+        is_crash = stored["error_code"] == "WORKER_CRASHED"
         assert node.row is not None
         if node.row.is_step:
             step = made.steps[name]
+            if is_crash and stored["task_id"] is None and stored["sub_workflow_id"] is None:
+                return "fail"  # more crashes than a step is retried for
             if step != "go":
                 return "skip" if step == "skip" else "fail"
             return "run" if node.declared.child is None else "child"
-        if self.rows[flow].by_id(name)["error_code"] == "WORKER_CRASHED":
+        if is_crash:
             return "fail"  # it died, or its process did before it told how this one had ended
         if made.fates[name] == "again" and self._was_cancelled(flow):
             return "ok" if self._status(flow, node) == "COMPLETED" else "fail"
-        return "ok" if made.fates[name] in ("ok", "again") else "fail"
+        return "ok" if made.fates[name] in ("ok", "again", "stubborn") else "fail"
 
     # -- looking
 

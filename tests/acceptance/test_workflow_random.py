@@ -1,9 +1,7 @@
 """Random workflows run by a real worker and by the model of the rules: both agree on every node's end state."""
 
-import importlib
 import os
 import random
-import sys
 import threading
 import time
 from collections import Counter
@@ -16,13 +14,11 @@ from psycopg import IsolationLevel
 
 from horsies.workflow.handle import WorkflowHandle
 from tests.acceptance.notes import notes
+from tests.acceptance.random_runs import imported, keys_with, working
 from tests.acceptance.replay import Replay
 from tests.core.workflow_engine.engine import Engine
 from tests.core.workflow_engine.state import StoredFlow, check_invariants, read_tree
-from tests.helpers import running_module
 
-ROOT = Path(__file__).parent.parent.parent
-APP = "tests.acceptance.apps.random_flows"
 LONG = os.environ.get("HORSIES_CHAOS") == "long"
 COUNT = int(os.environ.get("WORKFLOW_GRAPHS", "300" if LONG else "10"))
 FIRST = int(os.environ.get("WORKFLOW_SEED", "1"))
@@ -46,10 +42,8 @@ def environment(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 @pytest.fixture
 def flows(environment: dict[str, str]) -> Iterator[Any]:
     """The module with the graphs."""
-    module = importlib.import_module(APP)
-    yield module
-    module.app.get_broker().close()
-    del sys.modules[APP]
+    with imported() as module:
+        yield module
 
 
 class Operator:
@@ -130,10 +124,7 @@ def test_random_workflows_end_as_the_rules_say(
     begun_at = time.monotonic()
     engine = Engine(database_url)
     engine.connection.isolation_level = IsolationLevel.REPEATABLE_READ
-    with running_module(
-        "horsies_worker", f"{APP}:app", "--processes", "2", environment=environment, directory=ROOT
-    ) as worker:
-        worker.wait_for("ready:", 120)
+    with working(environment):
         roots = {
             seed: definition.build(flows.app).start().unwrap().workflow_id
             for seed, definition in flows.DEFINITIONS.items()
@@ -161,26 +152,10 @@ def test_random_workflows_end_as_the_rules_say(
     )
     print(
         f"{COUNT} graphs, {dict(statuses)} workflows, {dict(nodes)} nodes, {sum(starts.values())} runs, "
-        f"{len(crashed)} crashed, {dict(operator.calls)} calls, {looks} states checked, {time.monotonic() - begun_at:.1f} s, "
-        f"{len(problems)} differences"
+        f"{len(crashed)} crashed, {dict(operator.calls)} calls, {looks} states checked, "
+        f"{time.monotonic() - begun_at:.1f} s, {len(problems)} differences"
     )
     assert problems == []
-    again = {
-        f"{made.path}.{name}"
-        for made in _all(flows.GRAPHS.values())
-        for name in made.fates
-        if made.fates[name] == "again"
-    }
+    again = keys_with(flows.GRAPHS.values(), "again")
     assert [key for key, count in starts.items() if count > 1 + (key in again)] == []
-    assert bool(crashed) == any(
-        made.fates.get(key.rpartition(".")[2]) == "die"
-        for made in _all(flows.GRAPHS.values())
-        for key in starts
-        if key.rpartition(".")[0] == made.path
-    )
-
-
-def _all(graphs: Any) -> Iterator[Any]:
-    for made in graphs:
-        yield made
-        yield from _all(made.children.values())
+    assert bool(crashed) == bool(keys_with(flows.GRAPHS.values(), "die") & starts.keys())

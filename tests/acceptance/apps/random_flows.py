@@ -20,18 +20,24 @@ from horsies.workflow.definition import WorkflowDefinition
 from horsies.workflow.nodes import SubWorkflowNode, TaskNode
 from horsies.workflow.policy import SuccessCase, SuccessPolicy
 from tests.acceptance.notes import note
-from tests.acceptance.random_graphs import RandomGraph, StepFate, random_graph
+from tests.acceptance.random_graphs import SHAPES, RandomGraph, StepFate, random_graph
 from tests.core.workflow_engine.engine import N
 
 URL = os.environ.get("ACCEPTANCE_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
 FOLDER = os.environ.get("RANDOM_FLOWS_FOLDER", "")
+SHAPE = SHAPES[os.environ.get("RANDOM_FLOWS_SHAPE", "mixed")]
+SLEEP_S = float(os.environ.get("RANDOM_FLOWS_SLEEP_S", "0.004"))
 SEEDS = range(*map(int, os.environ.get("RANDOM_FLOWS_SEEDS", "0:0").split(":")))
 
 app = Horsies(
     AppConfig(
         broker=PostgresConfig(database_url=URL),
         recovery=RecoveryConfig(
-            check_interval_ms=1_000, runner_heartbeat_interval_ms=1_000, claimer_heartbeat_interval_ms=1_000
+            check_interval_ms=1_000,
+            runner_heartbeat_interval_ms=1_000,
+            claimer_heartbeat_interval_ms=1_000,
+            running_stale_threshold_ms=6_000,
+            claimed_stale_threshold_ms=6_000,
         ),
     )
 )
@@ -42,7 +48,7 @@ type Number = TaskResult[int, TaskError]
 
 def _act(key: str, fate: str) -> Number:
     note(FOLDER, key)
-    time.sleep(random.random() * 0.004)
+    time.sleep(random.random() * SLEEP_S)
     if fate == "die":
         os.kill(os.getpid(), 9)
     if fate == "fail":
@@ -58,6 +64,15 @@ def _act(key: str, fate: str) -> Number:
 
 @app.task("act", retry_policy=RetryPolicy.fixed([1], auto_retry_for=["AGAIN"], jitter=False))
 def act(
+    key: str, fate: str, before: Number | None = None, *, workflow_ctx: WorkflowContext | None = None
+) -> Number:
+    return _act(key, fate)
+
+
+@app.task(
+    "act_stubborn", retry_policy=RetryPolicy.fixed([1] * 20, auto_retry_for=["WORKER_CRASHED"], jitter=False)
+)
+def act_stubborn(
     key: str, fate: str, before: Number | None = None, *, workflow_ctx: WorkflowContext | None = None
 ) -> Number:
     return _act(key, fate)
@@ -121,7 +136,8 @@ def _node(made: RandomGraph, declared: N, nodes: dict[str, Any]) -> Any:
         shared["args_from"] = {"before": nodes[declared.deps[0]]}
     fate = made.fates[declared.id]
     in_loop = fate != "die" and int(declared.id[1:]) % 5 == 3
-    return TaskNode(fn=act_async if in_loop else act, kwargs={"key": key, "fate": fate}, **shared)
+    task = act_stubborn if fate == "stubborn" else act_async if in_loop else act
+    return TaskNode(fn=task, kwargs={"key": key, "fate": fate}, **shared)
 
 
 def _unbuildable(key: str) -> type[WorkflowDefinition[Any]]:
@@ -137,5 +153,5 @@ def _unbuildable(key: str) -> type[WorkflowDefinition[Any]]:
     return type(key.replace(".", "_"), (WorkflowDefinition,), body)
 
 
-GRAPHS = {seed: random_graph(seed) for seed in SEEDS}
+GRAPHS = {seed: random_graph(seed, SHAPE) for seed in SEEDS}
 DEFINITIONS = {seed: define(made) for seed, made in GRAPHS.items()}
