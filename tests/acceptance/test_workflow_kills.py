@@ -36,6 +36,7 @@ class Killer:
         self._chance = random.Random(FIRST)
         self.workers: list[RunningProcess] = []
         self.killed_workers: list[int] = []
+        self.gave_up: list[int] = []
         self.killed_executors = 0
 
     def start(self, *, ready: bool) -> None:
@@ -43,13 +44,21 @@ class Killer:
         self.workers.append(self._stack.enter_context(working(self._environment, ready=ready)))
 
     def living(self) -> list[RunningProcess]:
-        """The workers that have not been killed."""
-        return [worker for worker in self.workers if worker.pid not in self.killed_workers]
+        """The workers that are to be there."""
+        gone = {*self.killed_workers, *self.gave_up}
+        return [worker for worker in self.workers if worker.pid not in gone]
+
+    def tend(self) -> None:
+        """A worker whose executor was killed three times while it started has given up (R-034): another one comes."""
+        for worker in self.living():
+            if worker.returncode is not None:
+                assert "could not be replaced (attempt 3)" in worker.stderr, worker.output
+                self.gave_up.append(worker.pid)
+                self.start(ready=False)
 
     def strike(self) -> None:
         """One blow."""
         worker = self._chance.choice(self.living())
-        assert worker.returncode is None, f"a worker ended by itself: {worker.output}"
         process = psutil.Process(worker.pid)
         children = process.children()
         if children and self._chance.random() < 0.7:
@@ -77,6 +86,7 @@ def keep_striking(killer: Killer, engine: Engine) -> None:
     """Until the time is up, then wait for the end; what is paused by a failure is resumed."""
     until, next_blow = time.monotonic() + BLOWS_S, time.monotonic() + 1
     while not is_over(engine):
+        killer.tend()
         now = time.monotonic()
         assert now < until + WAIT_S, "not at an end: " + "\n".join(
             worker.output for worker in killer.living()
@@ -136,8 +146,9 @@ def test_workflows_outlive_kills(database_url: str, tmp_path: Path, monkeypatch:
     rerun = [key for key, count in starts.items() if count > 1 and key in stubborn]
     print(
         f"\nWORKFLOW_SEED={FIRST}: {COUNT} workflows of 20 nodes, {len(killer.killed_workers)} workers and "
-        f"{killer.killed_executors} executors killed, {seconds:.1f} s, {dict(statuses)}, {sum(starts.values())} runs, "
-        f"{len(crashed)} crashed, {len(unbegun)} of them without having begun, begun twice {len(twice)}, "
+        f"{killer.killed_executors} executors killed, "
+        f"{len(killer.gave_up)} workers gave up, {seconds:.1f} s, {dict(statuses)}, "
+        f"{sum(starts.values())} runs, {len(crashed)} crashed, {len(unbegun)} of them without having begun, begun twice {len(twice)}, "
         f"run again as they asked for {len(rerun)}, {len(differences)} differences"
     )
     engine.close()

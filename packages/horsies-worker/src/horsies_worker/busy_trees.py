@@ -1,7 +1,8 @@
 """Ends of workflow tasks that could not be written because somebody else was at their workflow's tree (W-41).
 
 The cycle never waits for a tree: what it leaves goes into the next one, due at once, and after 100 ms is written by a
-statement that waits, on the worker's other connection. So a busy workflow delays its own ends only.
+statement that waits, on the worker's other connection. So a busy workflow delays its own ends only. There is one such
+statement at a time, and it waits for a second at most, because the worker's heartbeat goes by the same connection.
 """
 
 import asyncio
@@ -34,17 +35,19 @@ class BusyTrees:
         self._write = write
         self._put_back = put_back
         self._since: dict[str, float] = {}
-        self._writing: dict[asyncio.Task[None], Batch] = {}
+        self._late = Batch()
+        self._writing = Batch()
+        self._task: asyncio.Task[None] | None = None
 
     def flights(self) -> list[Flight]:
-        """What the waiting statement is at."""
-        return [flight for batch in self._writing.values() for flight in batch.flights()]
+        """What the waiting statement is at, and what is in line for it."""
+        return self._writing.flights() + self._late.flights()
 
     def cycle_ended(self, batch: Batch, busy: Collection[str]) -> None:
         """A cycle has been answered; `busy`: the ids that it left alone."""
         if not (busy or self._since):
             return
-        soon, late, now = Batch(), Batch(), time.monotonic()
+        soon, late, now = Batch(), self._late, time.monotonic()
 
         def sort[T](
             items: list[T], flight_of: Callable[[T], Flight], into: Callable[[Batch], list[T]]
@@ -63,10 +66,14 @@ class BusyTrees:
         sort(batch.back, lambda flight: flight, lambda each: each.back)
         if not soon.is_empty():
             self._put_back(soon)
-        if not late.is_empty():
-            task = asyncio.get_running_loop().create_task(self._wait_for(late))
-            self._writing[task] = late
-            task.add_done_callback(self._ended)
+        self._write_late()
+
+    def _write_late(self) -> None:
+        if self._task is not None or self._late.is_empty():
+            return
+        self._writing, self._late = self._late, Batch()
+        self._task = asyncio.get_running_loop().create_task(self._wait_for(self._writing))
+        self._task.add_done_callback(self._ended)
 
     async def _wait_for(self, batch: Batch) -> None:
         try:
@@ -79,8 +86,10 @@ class BusyTrees:
             raise
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
-        batch = self._writing.pop(task)
+        batch, self._writing, self._task = self._writing, Batch(), None
         for flight in batch.flights():
             self._since.pop(flight.id, None)
         failed = task.cancelled() or task.exception() is not None
         self._put_back(batch if failed else Batch())
+        if not task.cancelled():
+            self._write_late()
