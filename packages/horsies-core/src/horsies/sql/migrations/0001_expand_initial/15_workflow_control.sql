@@ -74,6 +74,12 @@ begin
     loop
         _begun := _begun || {schema}.reconsider(_level, _now);
     end loop;
+    -- Once each: a node that became READY by the end of a child workflow is found READY again at its own level.
+    _begun := array(
+        select row(b.workflow_id, b.node_index, b.is_step)::{schema}.node_ref
+        from unnest(_begun) with ordinality as b (workflow_id, node_index, is_step, nth)
+        group by b.workflow_id, b.node_index, b.is_step
+        order by min(b.nth));
     -- Not those of a workflow that has been paused again by what it found.
     with unparked as (
         update {schema}.tasks t
