@@ -48,6 +48,7 @@ class DatabaseTemplate:
         self.prefix = prefix
         self._schema = schema
         self._statements = Statements(schema)
+        self._is_made = False
         self._connection: psycopg.Connection[TupleRow] = psycopg.connect(self.server_url, autocommit=True)
 
     def __enter__(self) -> Self:
@@ -70,6 +71,8 @@ class DatabaseTemplate:
     def ensure(self) -> str:
         """Make the template if it is not there; its name."""
         name = self.name
+        if self._is_made:
+            return name
         params = {"name": name}
         self._connection.execute(self._statements["hold_name"], params)
         try:
@@ -81,6 +84,7 @@ class DatabaseTemplate:
                 self._execute("alter database {} rename to {}", unfinished, name)
         finally:
             self._connection.execute(self._statements["release_name"], params)
+        self._is_made = True
         return name
 
     @contextmanager
