@@ -30,15 +30,19 @@ language plpgsql
 set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 declare
-    _roots uuid[] := array(select w.root_id from {schema}.workflows w where w.id = any (_workflows));
     _locked uuid[];
 begin
     if _wait then
         _locked := array(
-            select w.id from {schema}.workflows w where w.id = any (_roots) order by w.id for no key update);
+            select r.id from {schema}.workflows r
+            where r.id = any (array(select w.root_id from {schema}.workflows w where w.id = any (_workflows)))
+            order by r.id
+            for no key update);
     else
         _locked := array(
-            select w.id from {schema}.workflows w where w.id = any (_roots) order by w.id
+            select r.id from {schema}.workflows r
+            where r.id = any (array(select w.root_id from {schema}.workflows w where w.id = any (_workflows)))
+            order by r.id
             for no key update skip locked);
     end if;
     if cardinality(_locked) = cardinality(_workflows) then
@@ -60,34 +64,35 @@ declare
     _new uuid[] := '{}';
     _made uuid[];
 begin
-    if exists (select from unnest(_nodes) r where not r.is_step) then
-        with made as (
-            insert into {schema}.tasks (
-                id, task_name, queue_name, priority, executor, kwargs, options, timeout_ms, trace_context, sent_at,
-                enqueued_at, good_until, created_at, max_retries, retention_class, workflow_id, node_index,
-                is_workflow_task)
-            select n.task_id, n.task_name, n.queue_name, n.priority, n.executor, n.kwargs, n.options, n.timeout_ms,
-                w.trace_context, _now, _now, n.good_until, _now, n.max_retries, n.retention_class, r.workflow_id,
-                r.node_index, true
-            from unnest(_nodes) with ordinality as r (workflow_id, node_index, is_step, nth)
-            cross join lateral (
-                select * from {schema}.workflow_nodes n
-                where n.workflow_id = r.workflow_id and n.node_index = r.node_index
-                offset 0
-            ) n
-            cross join lateral (
-                select w.status, w.trace_context from {schema}.workflows w
-                where w.id = r.workflow_id and w.status = 'RUNNING'
-                offset 0
-            ) w
-            where not r.is_step
-            order by r.nth
-            returning id
-        )
-        select array_agg(m.id) into _made from made m;
-        _new := coalesce(_made, '{}');
+    if coalesce(cardinality(_nodes), 0) = 0 then
+        return _new;
     end if;
-    if exists (select from unnest(_nodes) r where r.is_step) then
+    with made as (
+        insert into {schema}.tasks (
+            id, task_name, queue_name, priority, executor, kwargs, options, timeout_ms, trace_context, sent_at,
+            enqueued_at, good_until, created_at, max_retries, retention_class, workflow_id, node_index, is_workflow_task)
+        select n.task_id, n.task_name, n.queue_name, n.priority, n.executor, n.kwargs, n.options, n.timeout_ms,
+            w.trace_context, _now, _now, n.good_until, _now, n.max_retries, n.retention_class, r.workflow_id,
+            r.node_index, true
+        from unnest(_nodes) with ordinality as r (workflow_id, node_index, is_step, nth)
+        cross join lateral (
+            select n.task_id, n.task_name, n.queue_name, n.priority, n.executor, n.kwargs, n.options, n.timeout_ms,
+                n.good_until, n.max_retries, n.retention_class
+            from {schema}.workflow_nodes n
+            where n.workflow_id = r.workflow_id and n.node_index = r.node_index
+            offset 0
+        ) n
+        cross join lateral (
+            select w.trace_context from {schema}.workflows w where w.id = r.workflow_id and w.status = 'RUNNING' offset 0
+        ) w
+        where not r.is_step
+        order by r.nth
+        returning id
+    )
+    select array_agg(m.id) into _made from made m;
+    _new := coalesce(_made, '{}');
+    -- The usual case ends here: nothing needs a step, and every workflow runs.
+    if cardinality(_new) < cardinality(_nodes) then
         with made as (
             insert into {schema}.tasks (
                 id, task_name, queue_name, priority, executor, options, timeout_ms, sent_at, enqueued_at, created_at,
@@ -107,7 +112,7 @@ begin
         select array_agg(m.id) into _made from made m;
         _new := _new || coalesce(_made, '{}');
     end if;
-    if cardinality(_new) < coalesce(cardinality(_nodes), 0) then
+    if cardinality(_new) < cardinality(_nodes) then
         update {schema}.workflow_nodes n
         set status = 'READY', task_id = null
         from unnest(_nodes) as r

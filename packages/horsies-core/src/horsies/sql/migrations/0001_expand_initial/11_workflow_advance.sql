@@ -4,11 +4,12 @@
 -- "x = any (array[y])" stands for "x = y" where the plan must not turn round and walk the whole table for each batch,
 -- which it would do as long as its statistics say that the table is small.
 
--- What became of the work of some nodes is put down; a node that has ended already keeps what it has (W-40).
-create function {schema}.end_nodes(_ends {schema}.node_end[], _now timestamptz) returns {schema}.node_end[]
+-- What became of the work of some nodes is put down; a node that has ended already keeps what it has (W-40). _over: the
+-- workflows that have no open node any more.
+create function {schema}.end_nodes(
+    _ends {schema}.node_end[], _now timestamptz,
+    out ended {schema}.node_end[], out failed boolean, out over uuid[])
 language plpgsql as $$
-declare
-    _written {schema}.node_end[];
 begin
     with written as (
         update {schema}.workflow_nodes n
@@ -18,10 +19,17 @@ begin
         from unnest(_ends) as e
         where n.workflow_id = any (array[e.workflow_id]) and n.node_index = any (array[e.node_index])
             and n.status not in ('COMPLETED', 'FAILED', 'SKIPPED')
-        returning e
+        returning e, n.workflow_id, n.status = 'FAILED' as has_failed
+    ), counted as (
+        update {schema}.workflows w
+        set open_nodes = w.open_nodes - c.n
+        from (select x.workflow_id, count(*)::integer as n from written x group by x.workflow_id) c
+        where w.id = any (array[c.workflow_id])
+        returning w.id, w.open_nodes
     )
-    select array_agg(w.e) into _written from written w;
-    return coalesce(_written, '{}');
+    select array_agg(x.e), bool_or(x.has_failed), (select array_agg(c.id) from counted c where c.open_nodes = 0)
+    into ended, failed, over
+    from written x;
 end $$;
 
 -- FAILED nodes and their workflows: the lowest one's error is kept, and what is to pause on an error pauses (W-66, W-67).
@@ -109,13 +117,15 @@ begin
             offset 0
         ) d
         group by e.workflow_id, d.to_index
-    ), told as (
+    ), told as materialized (                       -- else the outcome would be computed once for each use
         select h.*, case when n.status = 'PENDING' and w.status = 'RUNNING' then {schema}.join_outcome(
             n.join_kind, n.min_success, n.allow_failed_deps, n.open_deps - h.n, n.ok_deps + h.ok,
             n.bad_deps + h.n - h.ok, n.open_gates - h.gates) end as outcome
         from hit h
         cross join lateral (
-            select * from {schema}.workflow_nodes n
+            select n.status, n.join_kind, n.min_success, n.allow_failed_deps, n.open_deps, n.ok_deps, n.bad_deps,
+                n.open_gates
+            from {schema}.workflow_nodes n
             where n.workflow_id = h.workflow_id and n.node_index = h.to_index
             offset 0
         ) n
@@ -150,45 +160,38 @@ begin
     where c.outcome is not null;
 end $$;
 
--- Nodes that have just become terminal: failures are noted, dependents follow, skips cascade, workflows without open nodes
--- end. _workflows: others to look at for their end. parents: the ends of nodes whose child workflow has ended.
+-- Nodes that have just become terminal: dependents follow, skips cascade, workflows without open nodes end. _uncounted:
+-- those that the workflows' counters do not know yet; _workflows: which ones may be at their end. parents: the ends of
+-- nodes whose child workflow has ended.
 create function {schema}.settle(
-    _ended {schema}.node_end[], _workflows uuid[], _now timestamptz,
+    _ended {schema}.node_end[], _uncounted {schema}.node_end[], _workflows uuid[], _now timestamptz,
     out parents {schema}.node_end[], out begun {schema}.node_ref[])
 language plpgsql as $$
 declare
-    _wave {schema}.node_end[] := _ended;
     _c record;
-    _over uuid[];
 begin
-    if exists (select from unnest(_ended) e where e.status = 'FAILED') then
-        perform {schema}.note_failures(_ended, _now);
-    end if;
+    parents := '{}';
     begun := '{}';
     loop
-        select c.skipped, c.begun into _c from {schema}.count_down(_wave, _now) c;
+        _c := {schema}.count_down(_ended, _now);
         begun := begun || _c.begun;
         exit when _c.skipped is null;
-        _wave := _c.skipped;
-        _ended := _ended || _wave;
+        _ended := _c.skipped;
+        _uncounted := _uncounted || _ended;
     end loop;
-    with counted as (
-        update {schema}.workflows w
-        set open_nodes = w.open_nodes - c.n
-        from (
-            select i.id, count(i.n)::integer as n
-            from (
-                select e.workflow_id as id, 1 as n from unnest(_ended) e
-                union all
-                select o.id, null from unnest(_workflows) as o (id)
-            ) i
-            group by i.id
-        ) c
-        where w.id = any (array[c.id])
-        returning w.id, w.open_nodes, w.status
-    )
-    select array_agg(c.id) into _over from counted c where c.open_nodes = 0 and c.status = 'RUNNING';
-    parents := case when _over is not null then {schema}.end_workflows(_over, _now) else '{}' end;
+    if cardinality(_uncounted) > 0 then
+        with counted as (
+            update {schema}.workflows w
+            set open_nodes = w.open_nodes - c.n
+            from (select e.workflow_id, count(*)::integer as n from unnest(_uncounted) e group by e.workflow_id) c
+            where w.id = any (array[c.workflow_id])
+            returning w.id, w.open_nodes
+        )
+        select _workflows || array_agg(c.id) into _workflows from counted c where c.open_nodes = 0;
+    end if;
+    if cardinality(_workflows) > 0 then
+        parents := {schema}.end_workflows(_workflows, _now);
+    end if;
 end $$;
 
 -- Nodes end, and so on upwards to the root. Returns the nodes that are to be enqueued.
@@ -196,12 +199,16 @@ create function {schema}.advance(_ends {schema}.node_end[], _now timestamptz) re
 language plpgsql as $$
 declare
     _begun {schema}.node_ref[] := '{}';
+    _e record;
     _s record;
 begin
     while coalesce(cardinality(_ends), 0) > 0 loop
-        _ends := {schema}.end_nodes(_ends, _now);
-        exit when cardinality(_ends) = 0;
-        select s.parents, s.begun into _s from {schema}.settle(_ends, '{}', _now) s;
+        _e := {schema}.end_nodes(_ends, _now);
+        exit when _e.ended is null;
+        if _e.failed then
+            perform {schema}.note_failures(_e.ended, _now);
+        end if;
+        _s := {schema}.settle(_e.ended, '{}', _e.over, _now);
         _ends := _s.parents;
         _begun := _begun || _s.begun;
     end loop;

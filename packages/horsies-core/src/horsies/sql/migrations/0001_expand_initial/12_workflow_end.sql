@@ -81,11 +81,12 @@ begin
         from {schema}.workflow_nodes n where n.workflow_id = _id and n.node_index = _index);
 end $$;
 
--- Workflows without open nodes end COMPLETED or FAILED. Returns the ends of their parents' nodes.
+-- Those of these workflows that run and have no open node end COMPLETED or FAILED. Returns the ends of their parents' nodes.
 create function {schema}.end_workflows(_ids uuid[], _now timestamptz) returns {schema}.node_end[]
 language plpgsql as $$
 declare
     _children uuid[];
+    _awaited uuid[];
 begin
     with ended as (
         update {schema}.workflows w
@@ -95,11 +96,19 @@ begin
             completed_at = _now
         from unnest(_ids) as i (id)
         cross join lateral (select {schema}.has_succeeded(i.id) as success offset 0) s
-        where w.id = any (array[i.id])
-        returning w.id, w.parent_workflow_id
+        where w.id = any (array[i.id]) and w.status = 'RUNNING' and w.open_nodes = 0
+        returning w.id, w.parent_workflow_id, w.awaited
     )
-    select array_agg(e.id order by e.id) filter (where e.parent_workflow_id is not null) into _children from ended e;
-    perform {schema}.announce_workflows(_ids);
+    select array_agg(e.id order by e.id) filter (where e.parent_workflow_id is not null),
+        array_agg(e.id) filter (where e.awaited)
+    into _children, _awaited
+    from ended e;
+    if _awaited is not null then
+        perform {schema}.announce_workflows(_awaited);
+    end if;
+    if _children is null then
+        return '{}';
+    end if;
     return array(select {schema}.child_end(c.id) from unnest(_children) as c (id));
 end $$;
 

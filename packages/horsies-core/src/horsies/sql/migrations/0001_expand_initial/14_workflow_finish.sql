@@ -35,14 +35,19 @@ as $$
 declare
     _begun {schema}.node_ref[];
     _steps {schema}.node_end[];
+    _e {schema}.node_end;
+    _has_steps boolean := false;
 begin
     if _ends is null then
         return '{}';
     end if;
-    _steps := array(select e from unnest(_ends) e where e.is_step);
-    if cardinality(_steps) = 0 then
+    foreach _e in array _ends loop
+        _has_steps := _has_steps or _e.is_step;
+    end loop;
+    if not _has_steps then
         return {schema}.enqueue_nodes({schema}.advance(_ends, _now), _now);
     end if;
+    _steps := array(select e from unnest(_ends) e where e.is_step);
     _begun := {schema}.advance(
         array(select e from unnest(_ends) e where not e.is_step) || {schema}.ends_by_steps(_steps), _now);
     return {schema}.enqueue_nodes(_begun || {schema}.begin_prepared(_steps, _now), _now);
@@ -137,12 +142,17 @@ begin
         from json_array_elements(_ends) as e (value) where (e.value ->> 'workflow_id')::uuid = any (_locked);
     end if;
     if _ends is not null then
-        select * into _e from {schema}.end_tasks(_worker, _ends, _now);
-        perform {schema}.after_end(_e.awaited, _e.keyed, _now);
+        _e := {schema}.end_tasks(_worker, _ends, _now);
+        if _e.awaited is not null or _e.keyed is not null then
+            perform {schema}.after_end(_e.awaited, _e.keyed, _now);
+        end if;
         made := {schema}.after_node_tasks(_e.nodes, _now);
-        answers := answers || array(
-            select {schema}.task_answer(case when e.id = any (coalesce(_e.retried, '{}')) then 'retried' else 'lost' end, e.id)
-            from json_to_recordset(_ends) as e (id uuid) where e.id <> all (coalesce(_e.done, '{}')));
+        if coalesce(cardinality(_e.done), 0) < json_array_length(_ends) then
+            answers := answers || array(
+                select {schema}.task_answer(
+                    case when e.id = any (coalesce(_e.retried, '{}')) then 'retried' else 'lost' end, e.id)
+                from json_to_recordset(_ends) as e (id uuid) where e.id <> all (coalesce(_e.done, '{}')));
+        end if;
     end if;
     if _backs is not null then
         select array_agg(r.id), array_agg(r.generation) into _ids, _generations

@@ -129,7 +129,7 @@ begin
             order by m.workflow_id, m.node_index) filter (where m.outcome = 'READY'), '{}')
     into _skipped, _begun
     from moved m;
-    select s.parents, s.begun into _s from {schema}.settle(_skipped, _workflows, _now) s;
+    _s := {schema}.settle(_skipped, _skipped, _workflows, _now);
     return _begun || _s.begun || {schema}.advance(_s.parents, _now);
 end $$;
 
