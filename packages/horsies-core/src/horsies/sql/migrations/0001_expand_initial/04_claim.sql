@@ -18,11 +18,12 @@ create function {schema}.claim_rows(
 returns setof {schema}.cycle_row
 language plpgsql as $$
 declare
-    _ids uuid[];
+    -- Where the rows are: nobody can move them once they are locked, and a look by id would cost a walk down an index.
+    _rows tid[];
 begin
     if cardinality(_queues) = 1 then
-        _ids := array(
-            select t.id from {schema}.tasks t
+        _rows := array(
+            select t.ctid from {schema}.tasks t
             where t.queue_name = _queues[1] and t.executor = _executors[1] and t.priority = _priority
                 and t.status = 'PENDING' and not t.parked and t.enqueued_at between _from[1] and _now
             order by t.enqueued_at, t.id
@@ -31,16 +32,15 @@ begin
     else
         -- Several lanes of equal rank are merged: their candidates are found first, then locked. What a rival took in
         -- between is missing, and the caller comes back for more.
-        _ids := array(
-            select t.id from {schema}.tasks t
-            -- coalesce keeps the plan from the claim index, which it would walk from end to end for these ids
-            where t.status = 'PENDING' and not coalesce(t.parked, false) and t.id = any (array(
-                select m.id from (
-                    select c.id, c.enqueued_at, l.room,
+        _rows := array(
+            select t.ctid from {schema}.tasks t
+            where t.status = 'PENDING' and not t.parked and t.ctid = any (array(
+                select m.place from (
+                    select c.place, c.id, c.enqueued_at, l.room,
                         row_number() over (partition by l.queue order by c.enqueued_at, c.id) as nth
                     from unnest(_queues, _executors, _rooms, _from) as l (queue, executor, room, since)
                     cross join lateral (
-                        select t.id, t.enqueued_at from {schema}.tasks t
+                        select t.ctid as place, t.id, t.enqueued_at from {schema}.tasks t
                         where t.queue_name = l.queue and t.executor = l.executor and t.priority = _priority
                             and t.status = 'PENDING' and not t.parked
                             and t.enqueued_at between l.since and _now
@@ -54,7 +54,7 @@ begin
             order by t.enqueued_at, t.id
             for no key update skip locked);
     end if;
-    if cardinality(_ids) = 0 then
+    if cardinality(_rows) = 0 then
         return;
     end if;
     return query
@@ -68,8 +68,8 @@ begin
             worker_hostname = _hostname,
             worker_pid = _pids[_places[_offset + p.nth]],
             worker_process_name = _names[_places[_offset + p.nth]]
-        from unnest(_ids) with ordinality as p (id, nth)
-        where t.id = any (array[p.id])              -- as in 05_finish.sql
+        from unnest(_rows) with ordinality as p (place, nth)
+        where t.ctid = p.place
         returning p.nth, t.*
     )
     select case when m.status = 'RUNNING' then 'claimed' else 'expired' end, m.id::text, m.claim_generation,
