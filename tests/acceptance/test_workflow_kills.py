@@ -146,10 +146,9 @@ def test_workflows_outlive_kills(database_url: str, tmp_path: Path, monkeypatch:
     rerun = [key for key, count in starts.items() if count > 1 and key in stubborn]
     print(
         f"\nWORKFLOW_SEED={FIRST}: {COUNT} workflows of 20 nodes, {len(killer.killed_workers)} workers and "
-        f"{killer.killed_executors} executors killed, "
-        f"{len(killer.gave_up)} workers gave up, {seconds:.1f} s, {dict(statuses)}, "
-        f"{sum(starts.values())} runs, {len(crashed)} crashed, {len(unbegun)} of them without having begun, begun twice {len(twice)}, "
-        f"run again as they asked for {len(rerun)}, {len(differences)} differences"
+        f"{killer.killed_executors} executors killed, {len(killer.gave_up)} workers gave up, {seconds:.1f} s, "
+        f"{dict(statuses)}, {sum(starts.values())} runs, {len(crashed)} crashed, {len(unbegun)} of them without having "
+        f"begun, begun twice {len(twice)}, run again as they asked for {len(rerun)}, {len(differences)} differences"
     )
     engine.close()
     assert differences == []

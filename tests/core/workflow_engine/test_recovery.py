@@ -7,12 +7,14 @@ from typing import Any
 
 import psycopg
 
+from horsies.db import arrays
 from horsies.db.effects import Op, Row, Run
 from horsies.ops.recover import EXPIRED_RESULT
 from horsies.ops.workflow_upkeep import cancel_orphans, expire_paused
 from horsies.sql import Statements
 from tests.core.cycle_driver import Claim, failed
 from tests.core.workflow_engine.engine import Engine, N, plan
+from tests.core.workflow_engine.state import check_invariants, read_tree
 
 
 def crash(engine: Engine, claim: Claim, retry_s: float | None = None) -> tuple[int, int]:
@@ -64,6 +66,33 @@ def test_a_crashed_run_is_retried_where_the_policy_says_so(engine: Engine) -> No
     engine.pause(flow)
     assert crash(engine, claims["b"], retry_s=0) == (1, 1)
     assert [row["parked"] for row in engine.tasks(flow)] == [True, True]
+
+
+def requeue(engine: Engine, *claims: Claim) -> Any:
+    """What the reaper hands back of a worker that is not registered any more."""
+    return engine.run(
+        "requeue_claimed",
+        worker=engine.worker.worker_id,
+        ids=arrays.plain(claim.id for claim in claims),
+        generations=arrays.plain(claim.generation for claim in claims),
+        threshold_ms=1000,
+        now=None,
+    )
+
+
+def test_what_a_silent_worker_held_claimed_goes_back(engine: Engine) -> None:
+    """W-91, R-110: the node stays ENQUEUED; parked or removed meanwhile, the row is left as it is."""
+    runs, paused, cancelled = (engine.start(plan(N("a"))) for _ in range(3))
+    claims = engine.worker.prefetch(*(str(engine.tasks(flow)[0]["id"]) for flow in (runs, paused, cancelled)))
+    engine.pause(paused)
+    engine.cancel(cancelled)
+    assert requeue(engine, *claims) == [(1,)]
+    assert [(row["status"], row["parked"]) for row in engine.tasks(runs)] == [("PENDING", False)]
+    assert [(row["status"], row["parked"]) for row in engine.tasks(paused)] == [("PENDING", True)]
+    assert (engine.tasks(cancelled), engine.nodes(cancelled)) == ([], {"a": "SKIPPED"})
+    assert engine.nodes(runs) == {"a": "ENQUEUED"}
+    for flow in (runs, paused, cancelled):
+        check_invariants(read_tree(engine, flow))
 
 
 def test_a_busy_tree_holds_up_no_other(engine: Engine, database_url: str) -> None:
