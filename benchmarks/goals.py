@@ -49,6 +49,7 @@ GOALS = (
     Goal("drain", "rate", 3, True, "dramatiq"),
     Goal("drain", "cpu_per_1k", 0.3, False),
     Goal("drain", "rate", 0.8, True, "pgqueuer", system="horsies async"),
+    Goal("drain", "cpu_per_1k", 0.12, False, system="horsies async"),
     Goal("drain", "cpu_per_1k", 0.6, False, "horsies", system="horsies async"),
     Goal("recycling", "body_p99_ms", 2.0, False, "horsies", system="horsies recycled"),
     Goal("recycling", "processes", 5, True, system="horsies recycled"),
@@ -63,7 +64,8 @@ GOALS = (
     Goal("growth", "server_cpu_per_1k", 1.1, False, "horsies", system="finished rows"),
     Goal("growth", "server_cpu_per_1k", 1.1, False, "horsies", system="pending rows"),
     Goal("growth", "buffers_per_claim", 1.1, False, "horsies", system="finished rows"),
-    Goal("growth", "buffers_per_claim", 1.1, False, "horsies", system="pending rows"),
+    # Rows read do not grow, but half a million of them have one more level of the primary key's tree above them.
+    Goal("growth", "buffers_per_claim", 1.2, False, "horsies", system="pending rows"),
     Goal("growth", "rate_of_all", 0.7, True, "horsies", system="open snapshot"),
     Goal("idle", "requests_per_s", 1.0, False),
     Goal("idle", "connections", 3, False),
