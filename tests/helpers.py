@@ -104,7 +104,7 @@ class RunningProcess:
         """The exit status, None while it runs."""
         return self._process.poll()
 
-    def wait_for(self, text: str, timeout: float = 20) -> None:
+    def wait_for(self, text: str, timeout: float = 45) -> None:
         """Until `text` was written to one of the streams; fails at once if the process ends without it."""
 
         def seen() -> bool:

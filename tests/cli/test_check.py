@@ -137,6 +137,17 @@ class Parent(WorkflowDefinition[int]):
         output = "child"
 """
 
+HELP = [
+    "set it in the class body, as definition_key = 'workflows.keyless.v1': workers find the class by it,",
+    "did you mean 'limit'?",
+    "give a static value, kwargs={'rows': ...}, or a node's result, waits_for=[node], args_from={'rows': node}",
+    "args_from hands a result over, waits_for gives the order: add the node there too",
+    "results arrive whole, errors included: declare the parameter as rows: TaskResult[int, TaskError]",
+    "say how many have to succeed: min_success=2",
+    "name the node that gives it, in quotes: class Meta: output = 'node'",
+]
+"""What some of the errors of those workflows advise."""
+
 TASK = "from instance import app\nfrom horsies import TaskError, TaskResult, TaskNode\n"
 TEN_MODULES = {
     "no_return": f"{TASK}@app.task('a')  # HRS-100\ndef a():\n    pass\n",
@@ -266,6 +277,8 @@ def test_ten_workflows_with_a_mistake_each(write: Write, check: Check, tmp_path:
         "found while checking: workflow definitions; what comes after that was not checked\n"
     )
     assert done.stderr.count("= help:") == 10
+    for advice in HELP:
+        assert f"        {advice}" in done.stderr
     assert "\x1b[" not in done.stderr
 
 

@@ -95,6 +95,7 @@ def _url(dev: RunningProcess) -> str:
     dev.wait_for("use it from other terminals")
     found = re.search(r"postgresql://\S+", dev.stdout)
     assert found is not None
+    dev.wait_for(f"and for programs of the app there: export HORSIES_DEV=1 HORSIES_DATABASE_URL={found[0]}")
     return found[0]
 
 

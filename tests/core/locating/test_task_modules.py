@@ -198,6 +198,14 @@ def test_check_goes_on_after_a_broken_module(write: Write) -> None:
     assert isinstance(errors[1], TaskDefinitionError)
 
 
+def test_a_misspelled_name_is_guessed(write: Write) -> None:
+    """CF-44 phase 2: what the interpreter suggests in tracebacks is a note."""
+    write("misspelt.py", "value = 1\nprint(valeu)")
+    write("plain.py", "nothing_like_it")
+    _, errors = check_task_modules(["misspelt", "plain"])
+    assert [error.notes for error in errors] == [["Did you mean: 'value'?"], []]
+
+
 @pytest.fixture
 def tree(write: Write, tmp_path: Path) -> Callable[[list[str]], list[str]]:
     """Some files, and a function that shortens their real paths again."""

@@ -98,6 +98,8 @@ class DevSession:
             self._environment = child_environment(server.url())
             self._console.line("db", "stdout", f"PostgreSQL runs in {server.directory}")
             self._console.line("db", "stdout", f"use it from other terminals: {server.url()}")
+            setting = f"export HORSIES_DEV=1 HORSIES_DATABASE_URL={server.url()}"
+            self._console.line("db", "stdout", f"and for programs of the app there: {setting}")
             try:
                 self._start_children()
                 return self._watch(server, LogFollower(server.directory / "postgres.log"))

@@ -3,7 +3,9 @@
 import fnmatch
 import glob
 import os
+import re
 import sys
+import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -191,6 +193,8 @@ def _execution_error(target: _Target, error: BaseException) -> ConfigurationErro
     first, *rest = mask_urls_in_text(str(error)).split("\n")
     command = f"python -c 'import {target.text}'" if target.file is None else f"python {target.file}"
     notes = ["\n".join(rest)] if rest else []
+    if meant := _meant(error):
+        notes.append(meant)
     if isinstance(error, NameError) and _raised_in(error) == "Meta":
         notes.append(f"Meta does not see the names of the class around it; write {error.name!r}, in quotes")
     return ConfigurationError(
@@ -200,6 +204,15 @@ def _execution_error(target: _Target, error: BaseException) -> ConfigurationErro
         notes=notes,
         help_text=f"to see the whole traceback, import it alone: {command}",
     )
+
+
+def _meant(error: BaseException) -> str | None:
+    """The interpreter's own guess at a misspelled name, which it adds to tracebacks only."""
+    if not isinstance(error, NameError | AttributeError | ImportError):
+        return None
+    text = "".join(traceback.TracebackException.from_exception(error).format_exception_only())
+    found = re.search(r"Did you mean: .*\?", text)
+    return None if found is None else found[0]
 
 
 def _raised_in(error: BaseException) -> str | None:
@@ -236,7 +249,7 @@ def _missing_module(name: str) -> _LocatorError:
         return _LocatorError(
             f"there is no module {name!r} on the import path",
             f"{path} exists, but the working directory is not searched for modules, since it has no\n"
-            f"pyproject.toml, setup.cfg or setup.py; write ./{path} instead, or add a pyproject.toml",
+            f"pyproject.toml, setup.cfg or setup.py; name the file, as ./{path}:app, or add a pyproject.toml",
         )
     return _LocatorError(
         f"there is no module {name!r}",

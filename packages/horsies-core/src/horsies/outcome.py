@@ -120,7 +120,8 @@ def unknown_task_error(task_name: str) -> TaskError:
     """The error of a run whose task the worker does not know."""
     return TaskError(
         error_code=OperationalErrorCode.WORKER_RESOLUTION_ERROR,
-        message=f"this worker knows no task named {task_name!r}; import its module or list it in discover_tasks",
+        message=f"this worker knows no task named {task_name!r}; list its module in discover_tasks, "
+        "and start the worker anew if the task is new",
     )
 
 

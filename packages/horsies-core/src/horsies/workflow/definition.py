@@ -239,8 +239,13 @@ def missing_key_error(definition: DefinitionClass) -> WorkflowValidationError:
         f"{label_of(definition)} has no definition_key of its own",
         code=ErrorCode.WORKFLOW_NO_DEFINITION_KEY,
         location=facts_of(definition).location,
-        help_text="set definition_key = '...' in the class body, a text that stays the same; it is not inherited",
+        help_text=f"set it in the class body, as definition_key = {_example_key(definition)!r}: "
+        "workers find the class by it,\nso it has to stay the same; it is not inherited",
     )
+
+
+def _example_key(definition: DefinitionClass) -> str:
+    return f"{definition.__module__.partition('.')[0]}.{definition.__name__.lower()}.v1"
 
 
 def _member(cls: DefinitionClass, reference: object) -> Any:

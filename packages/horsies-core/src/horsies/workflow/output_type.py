@@ -35,18 +35,21 @@ def output_type_error(
         return None
     if spec.output is None:
         problem = "has no output node"
+        advice = "name the node that gives it, in quotes: class Meta: output = 'node'"
         if declared is type(None):
             return None
     else:
         given = spec.output.ok_type
         problem = f"gives {type_name(given)} by its output node {spec.output.node_id!r}"
+        advice = "name another node in Meta.output, or declare what this one gives: "
+        advice += f"WorkflowDefinition[{'T' if given is UNKNOWN else type_name(given)}]"
         if given is not UNKNOWN and fits(given, declared):
             return None
     return WorkflowValidationError(
         f"{label_of(definition)} declares {type_name(declared)}, and its workflow {problem}",
         code=ErrorCode.WORKFLOW_OUTPUT_TYPE_MISMATCH,
         location=facts_of(definition).location,
-        help_text="name the node that gives it: class Meta: output = 'node'; or change the T of WorkflowDefinition[T]",
+        help_text=advice,
     )
 
 

@@ -50,7 +50,8 @@ def unfitting_results(draft: Draft) -> Iterator[HorsiesError]:
                     ErrorCode.WORKFLOW_ARGS_FROM_TYPE_MISMATCH,
                     index,
                     f"takes {name!r} from {draft.label_of(source)}: {problem}",
-                    "results arrive whole: declare the parameter as TaskResult[T, TaskError], with T of the source",
+                    "results arrive whole, errors included: declare the parameter as "
+                    + _declaration(name, source),
                     f"{name!r} of {node.name!r} is declared as {type_name(declared)}",
                 )
 
@@ -69,13 +70,19 @@ def missing(draft: Draft) -> Iterator[HorsiesError]:
                 ErrorCode.WORKFLOW_MISSING_REQUIRED_PARAMS,
                 index,
                 f"does not give {', '.join(repr(name) for name in lacking)} to {node.name!r}",
-                "give static values in kwargs, and results of other nodes by args_from",
+                f"give a static value, kwargs={{{lacking[0]!r}: ...}}, "
+                f"or a node's result, waits_for=[node], args_from={{{lacking[0]!r}: node}}",
             )
 
 
 def _with_parameters(draft: Draft) -> Iterator[tuple[int, CallNode[object]]]:
     """The nodes whose arguments matter; a child that takes none has an error of its own for them."""
     return ((index, node) for index, node in draft.calls() if not draft.takes_no_arguments(index))
+
+
+def _declaration(name: str, source: Node[object]) -> str:
+    given = "T" if source.ok_type is UNKNOWN else type_name(source.ok_type)
+    return f"{name}: TaskResult[{given}, TaskError]"
 
 
 def _misfit(source: Node[object], target: object) -> str | None:

@@ -1,10 +1,12 @@
 """Phase 3, how nodes feed each other: sources of arguments and of the context are dependencies."""
 
 from collections.abc import Iterator
+from typing import cast
 
 from horsies.errors.catalogue import ErrorCode
 from horsies.errors.diagnostic import HorsiesError
 from horsies.workflow.builder import FromNode
+from horsies.workflow.node import Node
 from horsies.workflow.nodes import TaskNode
 from horsies.workflow.validate.draft import Draft
 
@@ -18,7 +20,9 @@ def foreign_sources(draft: Draft) -> Iterator[HorsiesError]:
                     ErrorCode.WORKFLOW_INVALID_ARGS_FROM,
                     index,
                     f"takes {name!r} from {draft.label_of(source)}, which it does not wait for",
-                    "add that node to waits_for; args_from takes nodes, not tasks or values",
+                    "args_from hands a result over, waits_for gives the order: add the node there too"
+                    if isinstance(cast("object", source), Node)
+                    else "args_from takes nodes, not tasks or values; static values go into kwargs",
                 )
 
 
