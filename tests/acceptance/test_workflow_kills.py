@@ -4,7 +4,7 @@ import os
 import random
 import time
 from collections import Counter
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -49,10 +49,10 @@ class Killer:
         return [worker for worker in self.workers if worker.pid not in gone]
 
     def tend(self) -> None:
-        """A worker whose executor was killed three times while it started has given up (R-034): another one comes."""
+        """A worker whose executors are killed while they start gives up (R-034): another one comes."""
         for worker in self.living():
             if worker.returncode is not None:
-                assert "could not be replaced (attempt 3)" in worker.stderr, worker.output
+                assert "ended with exit code -9 while starting" in worker.stderr, worker.output
                 self.gave_up.append(worker.pid)
                 self.start(ready=False)
 
@@ -62,7 +62,8 @@ class Killer:
         process = psutil.Process(worker.pid)
         children = process.children()
         if children and self._chance.random() < 0.7:
-            self._chance.choice(children).kill()
+            with suppress(psutil.NoSuchProcess):
+                self._chance.choice(children).kill()
             self.killed_executors += 1
         else:
             self.killed_workers.append(worker.pid)
