@@ -15,7 +15,7 @@ TITLES = {
     "workflows": "workflows: chain of 10, fan of 100 and its join, 200 chains of 5; server CPU of wide and narrow fans",
     "imports": "import above an empty program",
     "size": "installed size with dependencies",
-    "recycling": "latency to the body on an idle worker, without and with executors replaced every 25 tasks",
+    "recycling": "latency to the body on an idle worker, without and with executors replaced every 50 tasks",
     "growth": "growth: drains beside finished rows, pending rows, an open snapshot, and (horsies) in a new database",
     "idle": "idle worker",
 }

@@ -63,8 +63,8 @@ def horsies_async() -> System:
 
 
 def horsies_recycled() -> System:
-    """Every executor is replaced after 25 tasks."""
-    return horsies(2, "--max-tasks-per-child", "25", name="horsies recycled")
+    """Every executor is replaced after 50 tasks."""
+    return horsies(2, "--max-tasks-per-child", "50", name="horsies recycled")
 
 
 FLOOR = System(name="floor", service="postgres", driver="benchmarks.floor_driver")
