@@ -1,14 +1,15 @@
 """Random lives of tasks on the real schema: sends, claims, ends, cancels, pauses, crashes, recovery, a moving clock.
 
 Each step predicts what the schema's functions must do from the state before it, runs them, and compares every record
-there is (T-40, T-44 to T-46, T-52, T-55 to T-70, T-83, T-84, CF-15, CF-16, D-004, D-010 to D-016, R-050, R-061, R-070,
-R-110, R-112, R-113). `HORSIES_CHAOS=long` runs many more of them.
+there is (T-40, T-44 to T-46, T-52, T-55 to T-70, T-83, T-84, CF-15, CF-16, D-004, D-010 to D-016, D-029, R-050, R-061,
+R-070, R-110, R-112, R-113). `HORSIES_CHAOS=long` runs many more of them.
 """
 
+import json
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
@@ -66,6 +67,7 @@ USUAL = {
 }
 """Moves that every run of this test makes; a long one makes all that there are."""
 
+type Marks = dict[tuple[str, str, int], float]
 type Changes = dict[str, TaskStatus]
 picks = st.integers(0, 999)
 
@@ -107,7 +109,11 @@ CHOICES: Mapping[str, Mapping[str, st.SearchStrategy[Any]]] = {
     "send": {"order": orders},
     "send_again": {"pick": picks, "altered": st.booleans(), "anew": st.booleans()},
     "rerun": {"pick": picks, "key": st.sampled_from([None, *KEYS])},
-    "claim": {"pick": picks, "places": st.sampled_from([1, 1, 2, 3, 5, 0, 0])},
+    "claim": {
+        "pick": picks,
+        "places": st.sampled_from([1, 1, 2, 3, 5, 0, 0]),
+        "from_marks": st.sampled_from([False, False, True]),
+    },
     "answer": {
         "pick": picks,
         "how": st.sampled_from(["ok", "ok", "BROKEN", "BROKEN", "OTHER", "back"]),
@@ -147,6 +153,7 @@ class Hand:
     held: list[Claim]
     expired: list[Claim]
     beats: bool = True
+    marks: Marks = field(default_factory=dict[tuple[str, str, int], float])
 
     def claims(self) -> list[Claim]:
         """Everything it was given."""
@@ -329,17 +336,28 @@ class Lives(RuleBasedStateMachine):
 
     # -- claiming
 
-    def claim(self, pick: int, places: int) -> None:
-        """T-56, T-58, R-050, R-061, CF-14 to CF-16: exactly the rows that are first, never more than the caps allow."""
+    def claim(self, pick: int, places: int, *, from_marks: bool) -> None:
+        """T-56, T-58, R-050, R-061, CF-14 to CF-16: exactly the rows that are first, never more than the caps allow.
+
+        D-029: from the marks of this worker's former claims, of those that are not below.
+        """
         hand = self.hands[pick % len(self.hands)]
+        marks = hand.marks if from_marks and hand.marks else None
         if places:
-            self.claimed(hand, self.cycle(lambda: hand.driver.claim(places, now=self.now)), places, {})
+            text = None if marks is None else marks_text(marks)
+            answer = self.cycle(lambda: hand.driver.cycle(places=places, marks=text, now=self.now))
+            self.claimed(hand, answer, places, {}, marks)
         elif self.cluster_cap is None:
             self.prefetch(hand, pick)
 
-    def claimed(self, hand: Hand, answer: Answer, places: int, ends: Changes) -> None:
+    def claimed(
+        self, hand: Hand, answer: Answer, places: int, ends: Changes, marks: Marks | None = None
+    ) -> None:
         """After a cycle that ended `ends` first."""
-        expected = self.first_in_order(places, {i for i, status in ends.items() if status is not PENDING})
+        expected = self.first_in_order(
+            places, {i for i, status in ends.items() if status is not PENDING}, marks
+        )
+        hand.marks |= answer.marks
         overdue = {
             row["id"] for row in expected if row["good_until"] is not None and row["good_until"] <= self.now
         }
@@ -358,7 +376,7 @@ class Lives(RuleBasedStateMachine):
                 claim.generation,
             )
 
-    def first_in_order(self, places: int, ended: set[str]) -> list[Row]:
+    def first_in_order(self, places: int, ended: set[str], marks: Marks | None) -> list[Row]:
         live = [row for task_id, row in self.before.live.items() if task_id not in ended]
         flying = [row["queue_name"] for row in live if row["status"] != "PENDING"]
         room = {name: None if cap is None else cap - flying.count(name) for name, cap in self.caps.items()}
@@ -369,6 +387,7 @@ class Lives(RuleBasedStateMachine):
             if row["status"] == "PENDING"
             and row["enqueued_at"] <= self.now
             and row["queue_name"] not in self.before.paused
+            and is_above(row, marks)
         ]
         due.sort(key=lambda row: (QUEUES[row["queue_name"]], row["priority"], row["enqueued_at"], row["id"]))
         taken: list[Row] = []
@@ -718,6 +737,20 @@ def test_random_lives(database_url: str) -> None:
     )
     missing = {(was, to) for was, moves in TASK_TRANSITIONS.items() for to in moves} - Here.moves.keys()
     assert not LONG or missing <= {(CLAIMED, RUNNING)}
+
+
+def marks_text(marks: Marks) -> str:
+    return json.dumps(
+        [{"queue": q, "executor": e, "priority": p, "since": since} for (q, e, p), since in marks.items()]
+    )
+
+
+def is_above(row: Row, marks: Marks | None) -> bool:
+    """Whether a claim from these marks comes upon a row; one without marks comes upon all."""
+    if marks is None:
+        return True
+    since = marks.get((row["queue_name"], row["executor"], row["priority"]))
+    return since is not None and row["enqueued_at"] >= datetime.fromtimestamp(since, UTC)
 
 
 def shown(moves: Counter[tuple[TaskStatus | None, TaskStatus]]) -> str:
