@@ -193,10 +193,10 @@ def _execution_error(target: _Target, error: BaseException) -> ConfigurationErro
     first, *rest = mask_urls_in_text(str(error)).split("\n")
     command = f"python -c 'import {target.text}'" if target.file is None else f"python {target.file}"
     notes = ["\n".join(rest)] if rest else []
-    if meant := _meant(error):
-        notes.append(meant)
     if isinstance(error, NameError) and _raised_in(error) == "Meta":
         notes.append(f"Meta does not see the names of the class around it; write {error.name!r}, in quotes")
+    elif meant := _meant(error):
+        notes.append(meant)
     return ConfigurationError(
         f"importing {target.text!r} raised {type(error).__name__}: {first}".removesuffix(": "),
         code=ErrorCode.MODULE_EXEC_ERROR,

@@ -77,6 +77,8 @@ class Node[T](ABC):
         node_id: str | None,
         index: int | None,
     ) -> None:
+        # Before all others: each of them asks for it, and to find it missing is slow.
+        object.__setattr__(self, "_frozen", False)
         self._in_class = False
         self._original: Node[Any] | None = None
         self._location = nearest_user_location()
