@@ -57,16 +57,18 @@ class Killer:
                 self.start(ready=False)
 
     def strike(self) -> None:
-        """One blow."""
-        worker = self._chance.choice(self.living())
-        process = psutil.Process(worker.pid)
+        """One blow, at a worker that has come to work."""
+        at_work = [worker for worker in self.living() if "ready:" in worker.stderr]
+        if not at_work:
+            return
+        process = psutil.Process(self._chance.choice(at_work).pid)
         children = process.children()
         if children and self._chance.random() < 0.7:
             with suppress(psutil.NoSuchProcess):
                 self._chance.choice(children).kill()
             self.killed_executors += 1
         else:
-            self.killed_workers.append(worker.pid)
+            self.killed_workers.append(process.pid)
             process.kill()
             self.start(ready=False)
 
