@@ -90,6 +90,7 @@ class CycleDriver:
             "caps": arrays.plain("NULL" if cap is None else cap for _, (_, cap) in served),
             "cluster_cap": cluster_cap,
             "freed": "{}",
+            "starts": None,
         }
 
     def claim(self, places: int = 1, *, now: datetime | None = None) -> Answer:

@@ -11,6 +11,7 @@ import pytest
 from horsies.config import AppConfig, PostgresConfig
 from horsies.sql import Statements
 from horsies_worker.claims import ServedQueue
+from horsies_worker.contact import Contact
 from horsies_worker.flight import Flight
 from horsies_worker.heartbeat import Fence, Heartbeat
 from horsies_worker.link import Link
@@ -123,22 +124,43 @@ async def test_what_was_not_answered_does_not_count(stage: Stage) -> None:
     """R-091, R-117: the time of the last answered beat stays, the outage is passed on."""
     nobody = Link(UNREACHABLE, prepare=True)
     outages: list[str] = []
-    beating = heartbeat(stage, nobody, stage.worker())
+    contact = Contact(0.01)
+    beating = heartbeat(stage, nobody, stage.worker(), contact=contact)
     beating.on_outage = lambda: outages.append("outage")
-    beating.answered_at -= 100
+    await until(lambda: contact.is_silent)
     assert not await beating.beat()
     assert outages == ["outage"]
-    assert beating.is_overdue(99)
-    assert not beating.is_overdue(1_000)
+    assert contact.is_silent
 
 
 async def test_an_answered_beat_ends_the_silence(stage: Stage, link: Link) -> None:
     """R-091."""
-    beating = heartbeat(stage, link, stage.worker())
-    beating.answered_at -= 100
-    assert beating.is_overdue(99)
+    contact = Contact(0.0)
+    heard: list[str] = []
+    beating = heartbeat(stage, link, stage.worker(), contact=contact)
+    beating.on_answered = lambda: heard.append("answered")
     assert await beating.beat()
-    assert not beating.is_overdue(99)
+    assert heard == ["answered"]
+    assert contact.is_lost, "what was claimed before is still to be given back"
+    contact = Contact(60.0)
+    assert await heartbeat(stage, link, stage.worker(), contact=contact).beat()
+    assert not contact.is_lost
+
+
+async def test_a_beat_can_be_asked_for(stage: Stage, link: Link) -> None:
+    """R-091: who has lost contact does not wait for the interval to end."""
+    contact = Contact(60.0)
+    heard = asyncio.Event()
+    beating = heartbeat(stage, link, stage.worker(), contact=contact, interval_s=3600.0)
+    beating.on_answered = heard.set
+    run = asyncio.create_task(beating.run())
+    contact.ask()
+    await until(heard.is_set)
+    heard.clear()
+    contact.ask()
+    await until(heard.is_set)
+    run.cancel()
+    await asyncio.gather(run, return_exceptions=True)
 
 
 async def test_every_so_often_a_beat_is_kept_as_a_sample(stage: Stage, link: Link) -> None:

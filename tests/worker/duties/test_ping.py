@@ -27,7 +27,10 @@ class Answering:
         self.link = Link(stage.broker.conninfo(), prepare=True)
         self.answerer = PingAnswerer(worker_id, self.link, stage.broker.statements)
         self._listener = WorkerListener(
-            stage.broker.conninfo(session=True), [PING], lambda _, payload: self.answerer.handle(payload)
+            stage.broker.conninfo(session=True),
+            [PING],
+            lambda _, payload: self.answerer.handle(payload),
+            schema="horsies",
         )
         self._task: asyncio.Task[None] | None = None
 

@@ -2,32 +2,38 @@
 
 from dataclasses import dataclass, field
 
+from horsies_worker.executor_process import ExecutorProcess
 from horsies_worker.flight import Flight, Outcome
 from horsies_worker.places import Demand
 
 
 @dataclass(slots=True)
 class Batch:
-    """Ends to write, rows to give back, places to fill."""
+    """Ends to write, rows to give back, rows held to start, places to fill."""
 
     completed: list[Outcome] = field(default_factory=list[Outcome])
     ended: list[Outcome] = field(default_factory=list[Outcome])
     back: list[Flight] = field(default_factory=list[Flight])
+    starts: list[tuple[Flight, ExecutorProcess]] = field(default_factory=list[tuple[Flight, ExecutorProcess]])
     demand: Demand = field(default_factory=Demand)
     marks: str | None = None
     """Where the claim starts; None: at the front."""
 
     def is_empty(self) -> bool:
         """Nothing to write, nothing wanted."""
-        return not (self.completed or self.ended or self.back or self.demand)
+        return self.only_claims() and not self.demand
 
     def only_claims(self) -> bool:
         """Nothing to write, and it starts at the front."""
-        return not (self.completed or self.ended or self.back or self.marks)
+        return not (self.completed or self.ended or self.back or self.starts or self.marks)
 
     def flights(self) -> list[Flight]:
         """Those whose end or return it writes."""
         return [outcome.flight for outcome in (*self.completed, *self.ended)] + self.back
+
+    def all_flights(self) -> list[Flight]:
+        """Those, and the ones it starts."""
+        return self.flights() + [flight for flight, _ in self.starts]
 
     def add(self, other: "Batch") -> None:
         """Write what `other` writes as well."""
@@ -39,7 +45,7 @@ class Batch:
         """What belongs to no workflow, and what belongs to one."""
         if not any(flight.workflow_id for flight in self.flights()):
             return self, Batch()
-        plain, nodes = Batch(demand=self.demand, marks=self.marks), Batch()
+        plain, nodes = Batch(starts=self.starts, demand=self.demand, marks=self.marks), Batch()
         for outcome in self.completed:
             (nodes if outcome.flight.workflow_id else plain).completed.append(outcome)
         for outcome in self.ended:
@@ -52,4 +58,5 @@ class Batch:
         """The same as batches of one end each, and the rest in a last one."""
         singles = [Batch(completed=[outcome]) for outcome in self.completed]
         singles += [Batch(ended=[outcome]) for outcome in self.ended]
-        return [*singles, Batch(back=self.back, demand=self.demand, marks=self.marks)]
+        rest = Batch(back=self.back, starts=self.starts, demand=self.demand, marks=self.marks)
+        return [*singles, rest]

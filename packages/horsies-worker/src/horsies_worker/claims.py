@@ -5,6 +5,7 @@ next one, because nothing of it was dispatched (R-092).
 """
 
 import asyncio
+import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -66,6 +67,8 @@ class ClaimSettings:
             "ranks": arrays.plain(queue.rank for queue in queues),
             "caps": arrays.plain("NULL" if queue.cap is None else queue.cap for queue in queues),
             "cluster_cap": self.cluster_cap,
+            "marks": None,
+            "starts": None,
             "now": None,
         }
 
@@ -161,7 +164,7 @@ class Claims:
             try:
                 return await self._link.execute_ready(self._cycle, values)
             except psycopg.errors.CheckViolation as error:
-                if "no partition" not in str(error):
+                if not self._lacks_partition(error):
                     raise
                 await self._make_partitions()
             except psycopg.Error as error:
@@ -169,6 +172,29 @@ class Claims:
                     raise
                 attempt += 1
                 await self._come_back(error, attempt)
+
+    async def return_undispatched(self) -> None:
+        """Give back what names this worker and was never dispatched, through outages (R-092).
+
+        Raises:
+            psycopg.Error: the database refuses.
+        """
+        attempt = 0
+        while True:
+            try:
+                await self._return_undispatched()
+                return
+            except psycopg.Error as error:
+                if not is_transient(error):
+                    raise
+                attempt += 1
+                await self._come_back(error, attempt)
+
+    async def _return_undispatched(self) -> None:
+        kept = arrays.plain(flight.id for flight in self._known())
+        await self._link.execute(
+            self._statements["return_undispatched"], {"worker": self._settings.worker_id, "kept": kept}
+        )
 
     def _params(self, batch: Batch) -> dict[str, object]:
         plain, nodes = batch.split()
@@ -194,10 +220,20 @@ class Claims:
             "back_generations": arrays.plain(f.generation for f in batch.back),
             "lanes": arrays.plain(lanes),
             "executors": arrays.texts(self._settings.executors[lane] for lane in lanes),
-            "places": arrays.texts(arrays.plain([e.place for e in places.of(lane)]) for lane in lanes),
+            "places": arrays.texts(arrays.plain(self._places(places, lane)) for lane in lanes),
             "freed": arrays.texts(self._freed(batch)),
             "marks": batch.marks,
+            "starts": _starts(batch),
         }
+
+    def _places(self, places: Demand, lane: Lane) -> list[int]:
+        """The number of the executor for each row wanted, as `claim_rows` takes it."""
+        numbers = [executor.place for executor in places.of(lane)]
+        if self.are_capped:
+            free = places.free(lane)
+            waiting = [] if self._settings.cluster_cap is not None else [-number for number in numbers[free:]]
+            numbers = numbers[:free] + waiting
+        return numbers + [0] * places.hold.get(lane, 0)
 
     def _freed(self, batch: Batch) -> list[str]:
         """The queues in which this batch may let others start: those under a cap."""
@@ -221,6 +257,15 @@ class Claims:
             self._identity_params = (pids, params)
         return self._identity_params[1] or {"pids": "{}", "names": "{}"}
 
+    def _lacks_partition(self, error: psycopg.errors.CheckViolation) -> bool:
+        """A row that no partition takes breaks no constraint that has a name."""
+        told = error.diag
+        return (
+            told.constraint_name is None
+            and told.schema_name == self._statements.schema
+            and (told.table_name or "").startswith("task_history")
+        )
+
     async def _make_partitions(self) -> None:
         """The day's partition is missing: made for every class that this worker's rows belong to (D-031)."""
         await self._link.execute(self._statements["ensure_history_of"], {"worker": self._settings.worker_id})
@@ -239,10 +284,15 @@ class Claims:
         await asyncio.sleep(pause)
         try:
             await self._link.reconnect()
-            kept = arrays.plain(flight.id for flight in self._known())
-            await self._link.execute(
-                self._statements["return_undispatched"], {"worker": self._settings.worker_id, "kept": kept}
-            )
+            await self._return_undispatched()
         except psycopg.Error as again:
             if not is_transient(again):
                 raise
+
+
+def _starts(batch: Batch) -> str | None:
+    if not batch.starts:
+        return None
+    return json.dumps(
+        [{"id": f.id, "generation": f.generation, "place": executor.place} for f, executor in batch.starts]
+    )

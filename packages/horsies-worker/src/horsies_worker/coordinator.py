@@ -8,30 +8,30 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from typing import Any
 
-from horsies.tracing import is_loaded
-from horsies_worker import failures
+from horsies_worker import answers, failures, tally
+from horsies_worker.answers import Answer, MakeFlight
 from horsies_worker.batch import Batch
 from horsies_worker.busy_trees import NEXT_CYCLE_S, BusyTrees
 from horsies_worker.claims import Claims
+from horsies_worker.contact import Contact
 from horsies_worker.executor_pool import ExecutorPool
 from horsies_worker.executor_process import ExecutorProcess
 from horsies_worker.flight import Flight, Outcome
-from horsies_worker.lookout import LAST, Head, Lookout
+from horsies_worker.held import Held
+from horsies_worker.lookout import LAST, Lookout
 from horsies_worker.low_water import LowWater
 from horsies_worker.metrics import WorkerMetrics
-from horsies_worker.places import LANES, Demand, Lane, demand
-from horsies_worker.read_ahead import WITHDRAW_AFTER_S, ReadAhead
+from horsies_worker.places import LANES, Demand, Lane, demand, fits
+from horsies_worker.read_ahead import ReadAhead
 from horsies_worker.time_limits import TimeLimits, stop_run
+from horsies_worker.withdrawing import WaitingWatch
 
 logger = logging.getLogger("horsies.worker")
 
 CANCEL_LOOK_S = 0.050
-
-type KindOf = Callable[[str, str], str]
-"""(task name, executor value of the row) -> 'process', 'thread' or 'async'"""
 
 
 class Coordinator:
@@ -41,11 +41,12 @@ class Coordinator:
         self,
         worker_id: str,
         claims: Claims,
-        kind_of: KindOf,
+        make_flight: MakeFlight,
+        contact: Contact,
+        held: Held,
         *,
         concurrency: int,
         poll_interval_s: float,
-        tracing: bool,
         usual_lanes: Collection[Lane] = LANES,
     ) -> None:
         self.read_ahead = ReadAhead()
@@ -54,9 +55,10 @@ class Coordinator:
         self.metrics: WorkerMetrics | None = None
         self._worker_id = worker_id
         self._claims = claims
-        self._kind_of = kind_of
+        self._make_flight = make_flight
+        self._contact = contact
+        self._held = held
         self._concurrency = concurrency
-        self._tracing = tracing
         self._pool: ExecutorPool
         self._limits = TimeLimits()
         self._waiting = Batch()
@@ -68,7 +70,7 @@ class Coordinator:
         self._next: Demand | None = None
         """Made while the worker rests: what the next wake-up will most likely ask for."""
         self._seq = 0
-        self._watch: asyncio.TimerHandle | None = None
+        self._watch = WaitingWatch(lambda: self._pool.executors)
         self._busy = BusyTrees(self._finish_busy, self._put_back)
 
     def attach(self, pool: ExecutorPool) -> None:
@@ -88,6 +90,7 @@ class Coordinator:
     def stop_claiming(self) -> None:
         """Finish what runs, hand back what has not begun (R-130)."""
         self._claiming = False
+        self._waiting.back += self._held.clear()
         for executor in self._pool.executors:
             if executor.lane == "process":
                 executor.ask_back(list(executor.flights)[1:])
@@ -103,8 +106,9 @@ class Coordinator:
         for executor in self._pool.executors:
             for flight in executor.flights.values():
                 if flight.id == task_id:
+                    flight.is_cancelled = True
                     if executor.begun(flight.seq):
-                        stop_run(executor, flight)
+                        stop_run(executor, flight, "cancel")
                     else:
                         executor.ask_back([flight.seq])
                         asyncio.get_running_loop().call_later(CANCEL_LOOK_S, self.cancel, task_id)
@@ -118,11 +122,12 @@ class Coordinator:
     def drop(self, fences: list[tuple[str, int]]) -> None:
         """Stop what is not this worker's any more; its outcome meets a fence that does not match (R-078)."""
         lost = set(fences)
+        self._held.drop([f.id for f in self._held.flights() if (f.id, f.generation) in lost])
         for executor in self._pool.executors:
             for flight in list(executor.flights.values()):
                 if (flight.id, flight.generation) in lost:
                     logger.warning("task %s has another owner by now and is stopped here", flight.id)
-                    stop_run(executor, flight)
+                    stop_run(executor, flight, "cancel")
 
     def obey(self, payload: str) -> None:
         """A message of the control channel: a cancel for this worker, or queues that were paused or resumed."""
@@ -138,7 +143,17 @@ class Coordinator:
     def flights(self) -> list[Flight]:
         """Everything this worker answers for at the moment."""
         in_executors = [flight for executor in self._pool.executors for flight in executor.flights.values()]
-        return in_executors + self._waiting.flights() + self._writing.flights() + self._busy.flights()
+        mine = in_executors + self._held.flights() + self._waiting.flights()
+        return mine + self._writing.all_flights() + self._busy.flights()
+
+    def held(self) -> int:
+        """How many of them are only held, to start later."""
+        return len(self._held.flights())
+
+    def contact_answered(self) -> None:
+        """A heartbeat has been answered."""
+        if self._contact.is_lost:
+            self._wake.set()
 
     # -- ExecutorEvents
 
@@ -151,12 +166,8 @@ class Coordinator:
             if flight is None:
                 continue
             of_workflows = of_workflows or flight.workflow_id is not None
-            flight.run_us = run_us
-            flight.trace_for_retry = context
+            flight.run_us, flight.trace_for_retry = run_us, context
             took(flight.task_name, run_us * 1e-6)
-            if self.metrics is not None:
-                outcome = "COMPLETED" if ok else "FAILED"
-                self.metrics.task_finished(flight.task_name, flight.queue_name, outcome, run_us * 1e-6)
             late = flight.timeout_ms is not None and self._limits.end(flight)
             if ok:
                 completed.append(Outcome(flight, envelope))
@@ -207,7 +218,7 @@ class Coordinator:
         """Another process takes its place (R-039)."""
         logger.info("%s holds %.0f MB and is replaced", executor.name, rss / 1e6)
         self._next = None
-        self._pool.retire(executor)
+        self._pool.retire(executor, "memory")
 
     # -- the loop
 
@@ -216,6 +227,7 @@ class Coordinator:
         while self._claiming or self.flights():
             await self._wake.wait()
             self._wake.clear()
+            await self._look_after_contact()
             batch = self._take_batch()
             if batch.is_empty():
                 continue
@@ -228,122 +240,145 @@ class Coordinator:
             self.read_ahead.cycle_took(took_s)
             if self.metrics is not None:
                 self.metrics.pass_took(took_s)
-            self._take_rows(rows, batch, calls == self._lookout.calls, took_s)
-            self._busy.cycle_ended(batch, {row[1] for row in rows if row[0] == "busy"})
+            answer = self._take_rows(rows, batch, calls == self._lookout.calls, took_s)
+            self._busy.cycle_ended(batch, answer.busy)
             if not self._claiming:
                 self._wake.set()
             elif not self._lookout.wanted and not self.flights():
-                self._next = self._demand(self._lookout.usual)
+                self._next = self._demand(self._lookout.usual, self._lookout.usual)
                 self._claims.prepare(self._next)
         self._lookout.stop()
-        if self._watch is not None:
-            self._watch.cancel()
+        self._watch.stop()
+
+    async def _look_after_contact(self) -> None:
+        """After a silence too long: what was claimed and never dispatched goes back before the next claim (R-091)."""
+        if not self._contact.is_lost:
+            return
+        self._held.clear()
+        if not self._contact.is_silent:
+            await self._claims.return_undispatched()
+            self._contact.restored()
+            self._lookout.look_everywhere()
 
     def _take_batch(self) -> Batch:
         batch, self._waiting = self._waiting, Batch()
         next_demand, self._next = self._next, None
-        if self._claiming and (wanted := self._lookout.wanted):
+        if not self._claiming or self._contact.is_lost:
+            return batch
+        if self._held:
+            batch.back += self._held.too_old()
+        wanted = self._lookout.wanted
+        if self._held:
+            batch.starts, batch.demand = self._held.start(
+                self._demand(wanted | self._held.lanes, wanted), self.read_ahead.is_quick
+            )
+        elif wanted:
             if next_demand is not None and frozenset(wanted) == self._lookout.usual and batch.is_empty():
                 batch.demand = next_demand
             else:
-                batch.demand = self._demand(wanted)
+                batch.demand = self._demand(wanted, wanted)
+        if batch.demand:
             batch.marks = self._low_water.next(time.monotonic())
         return batch
 
-    def _demand(self, wanted: Collection[Lane]) -> Demand:
-        return demand(self._pool, self.read_ahead, self._concurrency, wanted, self._lookout.idle_for)
+    def _demand(self, lanes: Collection[Lane], wanted: Collection[Lane]) -> Demand:
+        room = self._held.room(wanted)
+        return demand(self._pool, self.read_ahead, self._concurrency, lanes, self._lookout.idle_for, room)
 
     async def _finish_busy(self, nodes: Batch) -> None:
-        self._take_rows(await self._claims.finish_busy(nodes), Batch(), saw_all=False, took_s=0.0)
+        self._take_rows(await self._claims.finish_busy(nodes), nodes, saw_all=False, took_s=0.0)
 
     def _put_back(self, batch: Batch) -> None:
         self._waiting.add(batch)
         asyncio.get_running_loop().call_later(NEXT_CYCLE_S, self._wake.set)
 
-    def _take_rows(self, rows: list[tuple[Any, ...]], batch: Batch, saw_all: bool, took_s: float) -> None:
+    def _take_rows(self, rows: list[tuple[Any, ...]], batch: Batch, saw_all: bool, took_s: float) -> Answer:
         places = batch.demand
-        claimed: dict[Lane, list[Flight]] = {"process": [], "shared": []}
-        again = is_slow = False
-        due_s: float | None = None
-        lane: Lane = "process" if places.process else "shared"
-        heads: dict[Lane, Head] = {}
-        for row in rows:
-            tag = row[0]
-            if tag == "claimed":
-                claimed[lane].append(self._flight_of(row))
-                continue
-            _, identity, _, name, queue, executor, *_, rank, priority, seconds, _, _ = row
-            if tag == "lane":
-                lane = name
-            elif tag == "head":
-                heads[lane] = min(heads.get(lane, LAST), (rank, priority, -seconds))
-            elif tag == "expired":
-                self._waiting.ended.append(failures.expired(self._flight_of(row), self._worker_id))
-                self._wake.set()
-            elif tag == "again":
-                again = True
-            elif tag == "due":
-                due_s = seconds if due_s is None else min(due_s, seconds)
-            elif tag == "walk":
-                is_slow = True
-            elif tag == "mark":
-                self._low_water.note(queue, executor, priority, seconds)
-            elif tag == "retried":
-                self.claim_soon()  # the pass that follows tells when it is due
-            elif tag == "lost":
-                logger.warning("the outcome of task %s was dropped: it has another owner by now", identity)
-        if not places:
-            return
-        for lane in LANES:
-            self._place(claimed[lane], places.of(lane))
-            if saw_all and len(claimed[lane]) < len(places.of(lane)):
-                self._lookout.wanted.discard(lane)
-        is_full = any(0 < len(places.of(lane)) <= len(claimed[lane]) for lane in LANES)
-        from_front_s = self._low_water.answered(
-            time.monotonic(), took_s, from_marks=batch.marks is not None, is_slow=is_slow, is_full=is_full
-        )
-        due_s = due_s if from_front_s is None else from_front_s
-        found = any(claimed.values())
-        self._lookout.answered(places.lanes, heads, found=found, again=again, due_s=due_s)
+        answer = answers.read(rows, "process" if places.wants("process") else "shared", self._make_flight)
+        if self.metrics is not None:
+            tally.count(self.metrics, batch, answer)
+        for task_id in answer.lost:
+            logger.warning("the outcome of task %s was dropped: it has another owner by now", task_id)
+        if answer.retried:
+            self.claim_soon()  # the pass that follows tells when it is due
+        expired = answer.expired + [flight for flight, _ in batch.starts if flight.id in answer.late]
+        if expired:
+            self._waiting.ended += [failures.expired(flight, self._worker_id) for flight in expired]
+            self._wake.set()
+        if self._contact.is_lost:
+            # Somebody else may run by now what this answer is about; it is given back once that is known.
+            logger.warning("no heartbeat was answered for too long: nothing is started until one is")
+            self._contact.ask()
+        elif places or batch.starts:
+            self._place_taken(answer, batch)
+            self._lookout_answered(answer, batch, saw_all, took_s)
+        return answer
 
-    def _flight_of(self, row: tuple[Any, ...]) -> Flight:
-        _, identity, generation, name, queue, executor, kwargs, options, *numbers, _, flow, context = row
-        kind = self._kind_of(name, executor)
-        flight = Flight(identity, generation, name, queue, kind, kwargs, options, *numbers)
-        flight.workflow_id = flow
-        if self._tracing and (context is not None or is_loaded()):
-            flight.trace = (context, identity, queue, flight.retry_count)
-        return flight
+    def _place_taken(self, answer: Answer, batch: Batch) -> None:
+        """Rows that were held go first, then the lane whose first row comes first in the order (R-050, R-054)."""
+        if not self._claiming:
+            self._waiting.back += [f for f, _ in batch.starts if f.id in answer.started]
+            for lane in LANES:
+                self._waiting.back += answer.claimed[lane] + answer.prefetched[lane]
+            return
+        if batch.starts:
+            self._place_started(answer, batch)
+        for lane in sorted(LANES, key=lambda each: answer.firsts.get(each, LAST)) if answer.firsts else LANES:
+            if not self._place(answer.claimed[lane], batch.demand.of(lane)) and lane in answer.firsts:
+                # The other lane took the idle executor; this one's row is the first of its lane again.
+                answer.heads[lane] = answer.firsts[lane]
+            self._held.keep(answer.prefetched[lane], lane)
+
+    def _place_started(self, answer: Answer, batch: Batch) -> None:
+        started = [start for start in batch.starts if start[0].id in answer.started]
+        for flight, _ in batch.starts:
+            if flight.id not in answer.started and flight.id not in answer.late:
+                logger.info("task %s is not this worker's to start any more (CLAIM_LOST)", flight.id)
+        self._place([flight for flight, _ in started], [executor for _, executor in started])
+
+    def _lookout_answered(self, answer: Answer, batch: Batch, saw_all: bool, took_s: float) -> None:
+        places = batch.demand
+        for lane in LANES:
+            if saw_all and not answer.expired and answer.taken(lane) < places.wants(lane):
+                self._lookout.wanted.discard(lane)
+        is_full = any(0 < places.wants(lane) <= answer.taken(lane) for lane in LANES)
+        for mark in answer.marks:
+            self._low_water.note(*mark)
+        from_marks, now = batch.marks is not None, time.monotonic()
+        from_front_s = self._low_water.answered(
+            now, took_s, from_marks=from_marks, is_slow=answer.is_slow, is_full=is_full
+        )
+        due_s = answer.due_s if from_front_s is None else from_front_s
+        found = any(map(answer.taken, LANES))
+        self._lookout.answered(places.lanes, answer.heads, found=found, again=answer.again, due_s=due_s)
 
     # -- placing
 
-    def _place(self, flights: list[Flight], places: list[ExecutorProcess]) -> None:
-        """Send each row to the executor it was claimed for, unless something that is not quick would wait there."""
+    def _place(self, flights: list[Flight], places: list[ExecutorProcess]) -> bool:
+        """Send each row to the executor it was claimed for, unless something that is not quick would wait there.
+
+        Returns:
+            Whether all were sent; what was not is handed back.
+        """
         if not flights:
-            return
+            return True
         self.read_ahead.batch_came([flight.task_name for flight in flights if flight.kind == "process"])
         groups: dict[ExecutorProcess, list[Flight]] = {}
+        sent_all = True
         for flight, executor in zip(flights, places, strict=False):
             group = groups.setdefault(executor, [])
-            if executor.ready and self._fits(flight, executor, group):
+            if executor.ready and fits(flight, executor, group, self.read_ahead.is_quick):
                 group.append(flight)
             else:
+                sent_all = False
                 self._waiting.back.append(flight)
                 self._wake.set()
         for executor, group in groups.items():
             if group:
                 self._send(executor, group)
         if any(executor.lane == "process" and len(executor.flights) > 1 for executor in groups):
-            self._watch_waiting()
-
-    def _fits(self, flight: Flight, executor: ExecutorProcess, group: list[Flight]) -> bool:
-        before = group[-1] if group else next(reversed(executor.flights.values()), None)
-        if before is None:
-            return True
-        if flight.kind != "process":
-            return before.kind != "process"
-        is_quick = self.read_ahead.is_quick
-        return before.kind == "process" and is_quick(flight.task_name) and is_quick(before.task_name)
+            self._watch.begin()
+        return sent_all
 
     def _send(self, executor: ExecutorProcess, flights: list[Flight]) -> None:
         for flight in flights:
@@ -352,24 +387,9 @@ class Coordinator:
         was_idle = not executor.flights
         executor.run(flights)
         if self._pool.tasks_left(executor) <= 0:
-            self._pool.retire(executor)
+            self._pool.retire(executor, "count")
         if was_idle or executor.lane == "shared":
             self._head_changed(executor)
-
-    def _watch_waiting(self) -> None:
-        if self._watch is None:
-            loop = asyncio.get_running_loop()
-            self._watch = loop.call_later(WITHDRAW_AFTER_S, self._ask_back_waiting)
-
-    def _ask_back_waiting(self) -> None:
-        """What waits behind a task that turned out slow is withdrawn (R-041)."""
-        self._watch = None
-        now = time.monotonic()
-        for executor in self._pool.executors:
-            if executor.lane == "process" and len(executor.flights) > 1:
-                if now - executor.first_in_line_at > WITHDRAW_AFTER_S:
-                    executor.ask_back(list(executor.flights)[1:])
-                self._watch_waiting()
 
     def _head_changed(self, executor: ExecutorProcess) -> None:
         if executor.lane == "shared":

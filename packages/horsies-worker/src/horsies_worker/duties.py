@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -13,6 +14,7 @@ from horsies.app import Horsies
 from horsies.db import arrays
 from horsies.sql import Statements
 from horsies_worker.claims import ServedQueue
+from horsies_worker.contact import Contact
 from horsies_worker.endpoints import Readiness, WorkerEndpoints
 from horsies_worker.executor_process import ExecutorProcess
 from horsies_worker.flight import Flight
@@ -55,6 +57,8 @@ class Surroundings:
         cycle_link: The connection of the cycle; only its last answer is looked at.
         link: The connection for the duties.
         flights: What the worker answers for.
+        held: How many of them are only held, to start later.
+        contact: Whether others may take this worker for dead.
         executors: Its executor processes.
         is_listening: Whether the listening connection is up.
     """
@@ -66,6 +70,8 @@ class Surroundings:
     cycle_link: Link
     link: Link
     flights: Callable[[], Sequence[Flight]]
+    held: Callable[[], int] = lambda: 0
+    contact: Contact | None = None
     executors: Callable[[], Sequence[ExecutorProcess]]
     is_listening: Callable[[], bool]
 
@@ -147,7 +153,9 @@ class Duties:
             psycopg.Error: it does not answer.
         """
         link, statements, queues = self._around.link, self._around.statements, self._around.queues
+        sent_at = time.monotonic()
         await link.execute(statements["register_worker"], self._registration)
+        self.heartbeat.contact.answered(sent_at)
         reported = {
             "names": arrays.texts(queue.name for queue in queues),
             "priorities": arrays.plain(queue.rank for queue in queues),
@@ -178,7 +186,8 @@ def _report(around: Surroundings, partitions: Partitions) -> StateReport:
         around.app.config,
         around.options,
         around.queues,
-        running=lambda: len(around.flights()),
+        running=lambda: len(around.flights()) - around.held(),
+        claimed=around.held,
         executor_pids=lambda: [executor.pid for executor in around.executors()],
         upkeep=partitions.health,
     )
@@ -196,6 +205,7 @@ def _heartbeat(around: Surroundings, report: StateReport, registration: Mapping[
         tell_executors=around.tell_executors,
         measures=report,
         registration=registration,
+        contact=around.contact,
     )
 
 

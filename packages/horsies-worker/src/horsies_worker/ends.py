@@ -43,7 +43,7 @@ def ended_json(
 def ended(outcome: Outcome, policy_of: PolicyOf, executors: Mapping[int, tuple[int, str]]) -> dict[str, Any]:
     """One end other than COMPLETED, as JSON data."""
     flight = outcome.flight
-    status = "EXPIRED" if outcome.error_code == "TASK_EXPIRED" and outcome.by_worker else "FAILED"
+    status = "EXPIRED" if outcome.is_expiry else "FAILED"
     policy = policy_of(flight) if status == "FAILED" else None
     retry_s = (
         retry_delay(policy, flight.retry_count, outcome.error_code)

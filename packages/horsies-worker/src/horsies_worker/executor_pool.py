@@ -6,7 +6,6 @@ ends what it has and goes. A new interpreter in the way of work would cost a tas
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Literal
 
@@ -18,6 +17,9 @@ logger = logging.getLogger("horsies.worker")
 MAX_FAILED_STARTS = 3
 PAUSE_S = 0.5
 STOP_GRACE_S = 5.0
+
+MEMORY_NEAR = 0.8
+"""A process that holds so much of its limit before its first task gets a warning (R-039)."""
 
 type Role = Literal["starting", "active", "spare", "leaving"]
 
@@ -44,8 +46,8 @@ class ExecutorPool:
         self._roles: dict[ExecutorProcess, Role] = {}
         self._work: set[asyncio.Task[None]] = set()
         self._stopping = False
-        self.restarts: Counter[str] = Counter()
-        """Reason ('died', 'recycled') -> replacements so far."""
+        self.on_restart: Callable[[str], None] = lambda reason: None
+        """Told of each replacement: `crash`, `timeout`, `cancel`, `count` or `memory`."""
 
     @property
     def executors(self) -> list[ExecutorProcess]:
@@ -70,15 +72,16 @@ class ExecutorPool:
     def replace(self, dead: ExecutorProcess) -> None:
         """Put another process in the place of one that died."""
         if self._roles.pop(dead, None) == "active":
-            self.restarts["died"] += 1
+            if not self._stopping:
+                self.on_restart(dead.killed_for or "crash")
             self._fill()
 
-    def retire(self, executor: ExecutorProcess) -> None:
+    def retire(self, executor: ExecutorProcess, reason: Literal["count", "memory"]) -> None:
         """Let it end what it has; the spare takes over (R-038, R-039). A planned end is no crash (R-040)."""
         if self._roles.get(executor) == "active":
             executor.ready = False
             self._roles[executor] = "leaving"
-            self.restarts["recycled"] += 1
+            self.on_restart(reason)
             self._fill()
             self.let_go(executor)
 
@@ -144,7 +147,7 @@ class ExecutorPool:
         executor = ExecutorProcess(place, self._events)
         self._roles[executor] = "starting"
         try:
-            await executor.start(self._init)
+            _check_memory(executor, await executor.start(self._init), self._init["memory_limit"])
         except BaseException:
             executor.kill()
             self._do(self._forget_when_gone(executor))
@@ -172,3 +175,27 @@ class ExecutorPool:
     async def _forget_when_gone(self, executor: ExecutorProcess) -> None:
         await executor.gone.wait()
         self._roles.pop(executor, None)
+
+
+def _check_memory(executor: ExecutorProcess, rss: int | None, limit: int | None) -> None:
+    """Compare what a process holds before its first task with its limit (R-039).
+
+    Raises:
+        ExecutorStartError: it would be replaced after every task.
+    """
+    if limit is None:
+        return
+    if rss is None:
+        logger.warning("the memory of %s cannot be read: it is not replaced by memory", executor.name)
+    elif rss >= limit:
+        executor.kill()
+        raise ExecutorStartError(
+            f"{executor.name} holds {rss / 1e6:.0f} MB before its first task,"
+            f" and may hold {limit / 1e6:.0f} MB (max_memory_per_child_mb): raise the limit or import less",
+            None,
+        )
+    elif rss >= MEMORY_NEAR * limit:
+        logger.warning(
+            "%s holds %.0f MB before its first task, near its limit of %.0f MB (max_memory_per_child_mb)",
+            *(executor.name, rss / 1e6, limit / 1e6),
+        )

@@ -18,6 +18,9 @@ START_TIMEOUT_S = 120.0
 REAP_TIMEOUT_S = 10.0
 
 
+type KillReason = Literal["timeout", "cancel"]
+
+
 class ExecutorStartError(RuntimeError):
     """An executor ended, or said why it cannot work, before it was ready."""
 
@@ -60,6 +63,8 @@ class ExecutorProcess(asyncio.Protocol):
         self.name = f"executor-{place}"
         self.flights: dict[int, Flight] = {}
         self.ready = False
+        self.killed_for: KillReason | None = None
+        """Why this worker itself has ended it, if it was for the sake of a task."""
         self.taken = 0
         """Tasks it was ever given."""
         self.first_in_line_at = 0.0
@@ -69,7 +74,7 @@ class ExecutorProcess(asyncio.Protocol):
         self._buffer = wire.FrameBuffer()
         self._transport: asyncio.Transport | None = None
         self._popen: subprocess.Popen[bytes] | None = None
-        self._started: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._started: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
         # Nobody may be waiting any more when a start fails, as after a stop signal.
         self._started.add_done_callback(lambda started: started.cancelled() or started.exception())
         self._asked_back: set[int] = set()
@@ -78,8 +83,8 @@ class ExecutorProcess(asyncio.Protocol):
 
     # -- life
 
-    async def start(self, init: wire.Init) -> int:
-        """Start the process and wait until it can take tasks; its settled resident memory in bytes.
+    async def start(self, init: wire.Init) -> int | None:
+        """Start the process and wait until it can take tasks; its settled resident memory in bytes, None if unreadable.
 
         Raises:
             ExecutorStartError: it died, named a failing hook or import, or took too long.
@@ -125,9 +130,10 @@ class ExecutorProcess(asyncio.Protocol):
         self.ready = False
         self._send(wire.STOP, None)
 
-    def kill(self) -> None:
+    def kill(self, reason: KillReason | None = None) -> None:
         """SIGKILL; `executor_died` or, after `stop`, only `gone` follows."""
         self.ready = False
+        self.killed_for = self.killed_for or reason
         if self._popen is not None and self._popen.poll() is None:
             with suppress(ProcessLookupError):
                 self._popen.send_signal(signal.SIGKILL)

@@ -20,6 +20,9 @@ class Flight:
     workflow_id: str | None = None
     seq: int = 0  # number of the dispatch, unique in this worker
     run_us: int = 0
+    is_cancelled: bool = (
+        False  # somebody wants it stopped: whatever its end, it is CANCELLED unless it completes
+    )
     place: int = 1  # number of the executor that ran it, from 1
     trace: tuple[str | None, str, str, int] | None = None
     """`RunTrace` as plain values, for the span of the run."""
@@ -36,3 +39,8 @@ class Outcome:
     message: str | None = None
     failed_reason: str | None = None
     by_worker: bool = False  # written by the worker, not by the task's own run (T-61, T-69)
+
+    @property
+    def is_expiry(self) -> bool:
+        """Whether the deadline had passed before the task could begin (T-64)."""
+        return self.by_worker and self.error_code == "TASK_EXPIRED"

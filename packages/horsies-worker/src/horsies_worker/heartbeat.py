@@ -14,12 +14,15 @@ import psycopg
 
 from horsies.db import arrays
 from horsies.sql import Statements
+from horsies_worker.contact import Contact
 from horsies_worker.flight import Flight
 from horsies_worker.link import Link
 
 logger = logging.getLogger("horsies.worker")
 
 FIRST_BEAT_S = 1.0
+LOST_S = 1.0
+"""Between two beats while nothing may be started because none was answered (R-091)."""
 
 type Fence = tuple[str, int]
 """(task id, claim generation)"""
@@ -38,9 +41,10 @@ class Heartbeat:
 
     Attributes:
         state: What the row says: `running` or `draining`.
-        answered_at: When the last beat that was answered had been sent, on the monotonic clock.
+        contact: Knows how long no beat has been answered.
         on_lost: Told which claims of this worker are not its own any more (R-078).
         on_cancel: Told which of its tasks somebody wants cancelled.
+        on_answered: Told that a beat was answered.
         on_outage: Told that a beat was not answered.
     """
 
@@ -59,6 +63,7 @@ class Heartbeat:
         tell_executors: Callable[[], None] = lambda: None,
         measures: Measures | None = None,
         registration: Mapping[str, object] | None = None,
+        contact: Contact | None = None,
     ) -> None:
         """See the class for the callbacks.
 
@@ -74,6 +79,7 @@ class Heartbeat:
             tell_executors: Speaks to the executors, so that they know that the coordinator lives (R-091).
             measures: The rest of the state.
             registration: The row to write again should it be gone.
+            contact: Told of each beat that was answered (R-091).
         """
         self._worker_id = worker_id
         self._link = link
@@ -87,14 +93,17 @@ class Heartbeat:
         self._registration = registration
         self._sampled_at = float("-inf")
         self.state = "running"
-        self.answered_at = time.monotonic()
+        self.contact = contact or Contact(float("inf"))
+        self.contact.ask = self.beat_soon
+        self._soon = asyncio.Event()
+        self.on_answered: Callable[[], None] = lambda: None
         self.on_lost: Callable[[list[Fence]], None] = lambda fences: None
         self.on_cancel: Callable[[list[Fence]], None] = lambda fences: None
         self.on_outage: Callable[[], None] = lambda: None
 
-    def is_overdue(self, limit_s: float) -> bool:
-        """Whether no beat has been answered for so long that others may take this worker for dead (R-091)."""
-        return time.monotonic() - self.answered_at > limit_s
+    def beat_soon(self) -> None:
+        """Do not wait for the interval to end."""
+        self._soon.set()
 
     async def run(self) -> None:
         """Beat until cancelled."""
@@ -124,23 +133,33 @@ class Heartbeat:
             logger.warning("a heartbeat could not be written: %s", str(error).strip())
             self.on_outage()
             return False
-        self.answered_at = sent_at
+        self.contact.answered(sent_at)
         for tag, tell in (("lost", self.on_lost), ("cancel", self.on_cancel)):
             fences = [(row[1], row[2]) for row in rows if row[0] == tag]
             if fences:
                 tell(fences)
+        self.on_answered()
         await self._sample()
         return True
 
     async def _beat_regularly(self) -> None:
         interval = min(self._interval_s, self._sample_interval_s or self._interval_s)
-        await asyncio.sleep(min(FIRST_BEAT_S, interval))
+        await self._pause(min(FIRST_BEAT_S, interval))
         while True:
             try:
-                await self.beat()
+                answered = await self.beat()
             except Exception:
                 logger.exception("a heartbeat failed")
-            await asyncio.sleep(interval)
+                answered = False
+            await self._pause(interval if answered or not self.contact.is_lost else min(LOST_S, interval))
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._soon.wait()
+        except TimeoutError:
+            pass
+        self._soon.clear()
 
     async def _tell_regularly(self) -> None:
         while True:

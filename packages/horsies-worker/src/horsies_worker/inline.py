@@ -34,7 +34,8 @@ from horsies_worker.claims import ClaimSettings
 from horsies_worker.ends import completed_params, ended_json
 from horsies_worker.flight import Flight, Outcome
 from horsies_worker.node_ends import NO_NODES, node_params
-from horsies_worker.worker import LANE_EXECUTORS, STEPS, policy_of, served_queues
+from horsies_worker.registrations import LANE_EXECUTORS
+from horsies_worker.worker import STEPS, policy_of, served_queues
 
 PLACE = 1
 PROCESS_NAME = "inline"

@@ -6,7 +6,7 @@ parameters, describing columns, a timer for every wait) takes three times the pr
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import psycopg
 from psycopg import pq
@@ -35,6 +35,8 @@ class Link:
         self._fd = -1
         self._answer: asyncio.Future[PGresult] | None = None
         self._last: PGresult | None = None
+        self.on_error: Callable[[], None] = lambda: None
+        """Told of each statement that failed."""
         self.answered_at = 0.0
         """When the last statement was answered, on the monotonic clock."""
 
@@ -70,14 +72,16 @@ class Link:
     async def execute_ready(self, statement: Prepared, values: Sequence[bytes | None]) -> list[Row]:
         """As `execute`, for parameters that are text already."""
         async with self._turn:
-            if self._connection is None:
-                await self.connect()
-            assert self._connection is not None
             try:
+                if self._connection is None:
+                    await self.connect()
+                assert self._connection is not None
                 rows = await self._run(self._connection.pgconn, statement, values)
                 self.answered_at = time.monotonic()
                 return rows
-            except BaseException:
+            except BaseException as error:
+                if isinstance(error, psycopg.Error):
+                    self.on_error()
                 # Only a connection that is ready for the next statement is kept; a read may have dropped it already.
                 if not self._is_idle():
                     self._drop()

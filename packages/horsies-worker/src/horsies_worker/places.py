@@ -4,12 +4,13 @@ Rows come in two lanes: `process` tasks have an executor to themselves, `thread`
 concurrency (R-031). An idle executor can serve either; it is offered to one lane at a time (R-032).
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from horsies_worker.executor_pool import ExecutorPool
 from horsies_worker.executor_process import ExecutorProcess
+from horsies_worker.flight import Flight
 from horsies_worker.read_ahead import ReadAhead
 
 type TasksLeft = Callable[[ExecutorProcess], int]
@@ -25,9 +26,21 @@ class Demand:
     shared: list[ExecutorProcess] = field(default_factory=list[ExecutorProcess])
     lanes: frozenset[Lane] = frozenset()
     """The lanes that may have rows; where there are two, the answer tells which has the first one left."""
+    hold: Mapping[Lane, int] = field(default_factory=dict[Lane, int])
+    """How many rows more may be claimed to be held, by lane (R-054)."""
 
     def __bool__(self) -> bool:
-        return bool(self.process or self.shared)
+        return bool(self.process or self.shared or any(self.hold.values()))
+
+    def wants(self, lane: Lane) -> int:
+        """How many rows of a lane may be claimed."""
+        return len(self.of(lane)) + self.hold.get(lane, 0)
+
+    def free(self, lane: Lane) -> int:
+        """How many of its places are free, those that come first; in the others a row waits behind another."""
+        if lane == "shared":
+            return len(self.shared)
+        return len({executor for executor in self.process if not executor.flights})
 
     def of(self, lane: Lane) -> list[ExecutorProcess]:
         """The places of one lane."""
@@ -40,8 +53,18 @@ def demand(
     concurrency: int,
     wanted: Collection[Lane],
     idle_for: Lane | None,
+    hold: Mapping[Lane, int],
 ) -> Demand:
-    """What may be claimed. `wanted`: lanes that may have rows; `idle_for`: who gets idle executors, None: both."""
+    """What may be claimed.
+
+    Args:
+        pool: Whose executors there are.
+        read_ahead: How many rows may wait behind a running one.
+        concurrency: Of thread and async tasks in an executor.
+        wanted: Lanes that may have rows.
+        idle_for: Who gets idle executors; None: both.
+        hold: How many rows more may be held, by lane.
+    """
     ready = [executor for executor in pool.executors if executor.ready]
     process = [e for e in ready if e.lane == "process" or (e.lane is None and idle_for != "shared")]
     shared = [e for e in ready if e.lane == "shared" or (e.lane is None and idle_for != "process")]
@@ -49,7 +72,20 @@ def demand(
         _process_places(process, read_ahead, pool.tasks_left) if "process" in wanted else [],
         _shared_places(shared, concurrency, pool.tasks_left) if "shared" in wanted else [],
         frozenset(wanted),
+        hold,
     )
+
+
+def fits(
+    flight: Flight, executor: ExecutorProcess, group: list[Flight], is_quick: Callable[[str], bool]
+) -> bool:
+    """Whether a row may go to an executor behind what it has and `group`: kinds never mix, slow ones do not wait."""
+    before = group[-1] if group else next(reversed(executor.flights.values()), None)
+    if before is None:
+        return True
+    if flight.kind != "process":
+        return before.kind != "process"
+    return before.kind == "process" and is_quick(flight.task_name) and is_quick(before.task_name)
 
 
 def _process_places(

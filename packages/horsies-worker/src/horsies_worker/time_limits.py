@@ -3,7 +3,7 @@
 import asyncio
 import logging
 
-from horsies_worker.executor_process import ExecutorProcess
+from horsies_worker.executor_process import ExecutorProcess, KillReason
 from horsies_worker.flight import Flight
 
 logger = logging.getLogger("horsies.worker")
@@ -39,18 +39,18 @@ class TimeLimits:
             return
         logger.warning("task %s (%s) ran over its %s ms", flight.id, flight.task_name, flight.timeout_ms)
         self._over[flight.id] = flight
-        stop_run(executor, flight)
+        stop_run(executor, flight, "timeout")
 
 
-def stop_run(executor: ExecutorProcess, flight: Flight) -> None:
+def stop_run(executor: ExecutorProcess, flight: Flight, reason: KillReason) -> None:
     """Cancel an async task, and kill its process if it does not end; kill at once what cannot be cancelled (R-081)."""
     if flight.kind != "async":
-        executor.kill()
+        executor.kill(reason)
         return
     executor.cancel(flight.seq)
-    asyncio.get_running_loop().call_later(CANCEL_GRACE_S, _kill_if_still_there, executor, flight)
+    asyncio.get_running_loop().call_later(CANCEL_GRACE_S, _kill_if_still_there, executor, flight, reason)
 
 
-def _kill_if_still_there(executor: ExecutorProcess, flight: Flight) -> None:
+def _kill_if_still_there(executor: ExecutorProcess, flight: Flight, reason: KillReason) -> None:
     if executor.flights.get(flight.seq) is flight:
-        executor.kill()
+        executor.kill(reason)

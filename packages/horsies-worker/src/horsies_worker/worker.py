@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from typing import cast
@@ -23,15 +23,17 @@ from horsies.stored_policy import policy_of_options
 from horsies.transient import is_transient
 from horsies_worker import wire
 from horsies_worker.claims import Claims, ClaimSettings, ServedQueue
+from horsies_worker.contact import Contact
 from horsies_worker.coordinator import Coordinator
 from horsies_worker.duties import Duties, Surroundings
 from horsies_worker.executor_pool import ExecutorPool
 from horsies_worker.executor_process import ExecutorStartError
 from horsies_worker.flight import Flight
+from horsies_worker.held import Held
 from horsies_worker.link import Link
 from horsies_worker.listening import WorkerListener
 from horsies_worker.options import WorkerOptions
-from horsies_worker.places import Lane
+from horsies_worker.registrations import LANE_EXECUTORS, Registrations
 
 logger = logging.getLogger("horsies.worker")
 
@@ -42,11 +44,6 @@ EXIT_DRAINED = 0
 EXIT_FAILED = 1
 EXIT_FORCED = 3
 RESULT_WRITE_LIMIT_S = 30.0
-LANE_EXECUTORS: Mapping[str, Mapping[Lane, str]] = {
-    "process": {"process": "default,process", "shared": "thread,async"},
-    "thread": {"process": "process", "shared": "default,thread,async"},
-}
-"""The worker's default kind -> which executor values of rows each lane takes."""
 
 
 class Worker:
@@ -76,6 +73,7 @@ class Worker:
             "memory_limit": options.memory_limit,
             "silence_limit_s": app.config.recovery.running_stale_threshold_ms / 1000,
         }
+        self._contact = Contact(app.config.recovery.running_stale_threshold_ms / 1000)
         self._signals = 0
         self._forced = False
 
@@ -118,6 +116,7 @@ class Worker:
             broker.conninfo(application_name="horsies worker cycle"), prepare=broker.prepares
         )
         self._duty_link = Link(broker.conninfo(application_name="horsies worker"), prepare=broker.prepares)
+        registrations = Registrations(self._app.tasks, self._options.executor, tracing=config.tracing)
         settings = ClaimSettings(
             self.id,
             socket.gethostname(),
@@ -136,11 +135,12 @@ class Worker:
         coordinator = Coordinator(
             self.id,
             claims,
-            self._kind_of,
+            registrations.flight,
+            self._contact,
+            Held(config.prefetch_buffer, config.max_claim_renew_age_ms / 1000),
             concurrency=self._options.concurrency,
             poll_interval_s=config.resilience.notify_poll_interval_ms / 1000,
-            usual_lanes=self._usual_lanes(settings.executors),
-            tracing=config.tracing,
+            usual_lanes=registrations.usual_lanes(),
         )
         pool = ExecutorPool(
             self._options.processes,
@@ -160,9 +160,15 @@ class Worker:
         self._task_channels = frozenset(channels) - {broker.queue_channel(STEPS.name)}
         channels += [control(broker.schema), *self._duties.channels]
         conninfo = broker.conninfo(session=True, application_name="horsies worker listener")
-        self._listener = WorkerListener(conninfo, channels, self._heard)
+        self._listener = WorkerListener(conninfo, channels, self._heard, schema=broker.schema)
         await self._listener.connect()
+        await self._listener.prove(self._notify)
         await self._register()
+
+    async def _notify(self, channel: str, payload: str) -> None:
+        await self._duty_link.execute(
+            self._broker.statements["notify"], {"channel": channel, "payload": payload}
+        )
 
     async def _use_schema(self) -> None:
         """Probe, and create or upgrade where allowed; outages are waited out (R-004)."""
@@ -210,13 +216,20 @@ class Worker:
                 cycle_link=self._cycle_link,
                 link=self._duty_link,
                 flights=coordinator.flights,
+                held=coordinator.held,
+                contact=self._contact,
                 executors=lambda: pool.executors,
                 is_listening=lambda: self._listener.connected,
             )
         )
         duties.heartbeat.on_lost = coordinator.drop
         duties.heartbeat.on_cancel = coordinator.cancel_all
-        coordinator.metrics = duties.metrics
+        duties.heartbeat.on_answered = coordinator.contact_answered
+        if duties.metrics is not None:
+            coordinator.metrics = duties.metrics
+            pool.on_restart = duties.metrics.executor_restarted
+            for link in (self._cycle_link, self._duty_link):
+                link.on_error = duties.metrics.database_failed
         return duties
 
     def _heard(self, channel: str, payload: str) -> None:
@@ -285,22 +298,6 @@ class Worker:
             self._pool.kill()
             os._exit(EXIT_FORCED)
         self._stop_requested.set()
-
-    # -- what others ask
-
-    def _usual_lanes(self, executors: Mapping[Lane, str]) -> set[Lane]:
-        """The lanes to which the rows of the tasks registered here belong."""
-        kinds = {task.definition.executor or "default" for task in self._app.tasks.values()}
-        return {lane for lane, values in executors.items() if not kinds.isdisjoint(values.split(","))}
-
-    def _kind_of(self, task_name: str, executor: str) -> str:
-        """How a row is to be run here: what the registration says wins where the row leaves it open."""
-        task = self._app.tasks.get(task_name)
-        if task is not None and task.definition.signature.is_async:
-            return "async"
-        if executor == "default":
-            return (task.definition.executor if task is not None else None) or self._options.executor
-        return executor
 
 
 def policy_of(app: Horsies, flight: Flight) -> RetryPolicy | None:

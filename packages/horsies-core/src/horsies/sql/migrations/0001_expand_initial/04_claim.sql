@@ -1,7 +1,8 @@
 -- Claiming: PENDING -> RUNNING in one statement, in the order queue priority, task priority, due time, id (R-050).
 
 create type {schema}.cycle_row as (
-    tag text,                       -- lane, head, claimed, expired, retried, lost, busy, due, again, walk, mark
+    -- lane, first, head, claimed, prefetched, started, expired, retried, lost, busy, due, again, walk, mark
+    tag text,
     id text, generation bigint, task_name text, queue_name text, executor text, kwargs text, options text,
     timeout_ms integer, retry_count smallint,
     max_retries smallint,           -- null: the registration decides about retries and time limit
@@ -10,8 +11,10 @@ create type {schema}.cycle_row as (
     trace_context text
 );
 
--- The rows of some lanes (queue and executor, pairwise) at one priority that became due at _from or later, started for
--- _worker. Called by cycle only, whose planner settings pin the walk along the claim index.
+-- The rows of some lanes (queue and executor, pairwise) at one priority that became due at _from or later, taken for
+-- _worker. A place is the number of the executor that is to run the row, negative where the row waits there behind another
+-- (read-ahead), 0 where it is to be held for later (prefetch, R-052). Called by cycle only, whose planner settings pin the
+-- walk along the claim index.
 create function {schema}.claim_rows(
     _worker uuid, _hostname text, _queues text[], _executors text[], _rooms integer[], _from timestamptz[], _priority smallint,
     _limit integer, _places integer[], _offset integer, _pids integer[], _names text[], _now timestamptz)
@@ -60,19 +63,20 @@ begin
     return query
     with moved as (
         update {schema}.tasks t
-        set status = case when t.good_until <= _now then 'CLAIMED' else 'RUNNING' end,
-            started_at = case when t.good_until <= _now then null else _now end,
+        set status = case when t.good_until <= _now or _places[_offset + p.nth] = 0 then 'CLAIMED' else 'RUNNING' end,
+            started_at = case when t.good_until <= _now or _places[_offset + p.nth] = 0 then null else _now end,
             claimed_at = _now,
             worker_id = _worker,
             claim_generation = t.claim_generation + 1,
             worker_hostname = _hostname,
-            worker_pid = _pids[_places[_offset + p.nth]],
-            worker_process_name = _names[_places[_offset + p.nth]]
+            worker_pid = _pids[abs(_places[_offset + p.nth])],
+            worker_process_name = _names[abs(_places[_offset + p.nth])]
         from unnest(_rows) with ordinality as p (place, nth)
         where t.ctid = p.place
         returning p.nth, t.*
     )
-    select case when m.status = 'RUNNING' then 'claimed' else 'expired' end, m.id::text, m.claim_generation,
+    select case when m.status = 'RUNNING' then 'claimed' when m.good_until <= _now then 'expired' else 'prefetched' end,
+        m.id::text, m.claim_generation,
         m.task_name, m.queue_name, m.executor,
         case when m.is_workflow_task
             then {schema}.node_input(m.workflow_id, m.node_index, m.task_name, m.kwargs) else m.kwargs end,
@@ -169,23 +173,27 @@ language sql stable as $$
         select row('mark', null, null, null, b.queue_name, b.executor, null, null, null, null, _priority,
             extract(epoch from _now)::double precision - min(b.seconds) - 1, null, null)::{schema}.cycle_row
         from unnest(_batch) b
-        where b.tag in ('claimed', 'expired')
+        where b.tag in ('claimed', 'prefetched', 'expired')
         group by b.queue_name, b.executor)
 $$;
 
--- One pass for one lane of executors. _places has an entry for each row wanted: the executor that is to run it.
+-- One pass for one lane of executors. _places has an entry for each row wanted, free places first (see claim_rows); rows
+-- of a queue under a cap are taken for free places only (CF-15).
 -- Queues come by rank (their priority), then name; queues of one rank are merged. Present priorities are stepped over
 -- one by one and only rows that are due are read, so what is delayed or parked in front costs nothing (D-020).
--- _rooms: how many rows each queue may still start, null without a cap. Returns what is left of it.
+-- _rooms: how many rows each queue may still start, null without a cap. Returns what is left of it, and where in the order
+-- the first row taken stands.
 create function {schema}.claim_lane(
     _worker uuid, _hostname text, _queues text[], _ranks integer[], inout _rooms integer[], _executors text[],
     _places integer[], _pids integer[], _names text[], _now timestamptz,
-    out _claimed {schema}.cycle_row[])
+    out _claimed {schema}.cycle_row[], out _first_rank integer, out _first_priority smallint)
 language plpgsql as $$
 declare
     _capped boolean := cardinality(array_remove(_rooms, null)) > 0;
     _wanted integer := cardinality(_places);
     _count integer := 0;
+    _limit integer := _wanted;                      -- rows that may be taken at this point of the walk
+    _free integer;
     _batch {schema}.cycle_row[];
     -- Where the walk has got to: in lanes of this rank this priority and due time, in lanes of later ranks the beginning.
     _at_rank integer := -2147483648;
@@ -205,6 +213,10 @@ declare
     _walked double precision;
 begin
     _claimed := '{}';
+    if _capped then
+        _free := (select count(*) from unnest(_places) p where p > 0);
+        _limit := case when _free > 0 then _free else _wanted end;
+    end if;
     loop
         select array_agg(l.queue), array_agg(l.executor), array_agg(l.room), array_agg(l.due), l.rank, l.priority, min(l.due)
         into _lane_queues, _lane_executors, _lane_rooms, _lane_dues, _rank, _priority, _first
@@ -220,7 +232,7 @@ begin
                         case when q.rank = _at_rank then _at_time else '-infinity' end)
                 order by t.priority, t.enqueued_at, t.id
                 limit 1) f
-            where q.rank >= _at_rank and (q.room is null or q.room > 0)
+            where q.rank >= _at_rank and (q.room is null or q.room > 0 and _count < _free)
         ) l
         group by l.rank, l.priority
         order by l.rank, l.priority
@@ -245,7 +257,11 @@ begin
         end if;
         _batch := array(select r from {schema}.claim_rows(
             _worker, _hostname, _lane_queues, _lane_executors, _lane_rooms, _lane_dues, _priority,
-            _wanted - _count, _places, _count, _pids, _names, _now) r);
+            _limit - _count, _places, _count, _pids, _names, _now) r);
+        if _count = 0 and cardinality(_batch) > 0 then
+            _first_rank := _rank;
+            _first_priority := _priority;
+        end if;
         _count := _count + cardinality(_batch);
         _claimed := _claimed || _batch;
         if _walked > 0.002 then
@@ -258,7 +274,10 @@ begin
         _at_rank := _rank;
         _at_priority := _priority;
         _at_time := _first;
-        _taken := true;
+        _taken := _count < _limit;
+        if not _taken then
+            _limit := _wanted;                      -- the free places are filled; queues without a cap go on from here
+        end if;
     end loop;
     if _walked > 0.002 then
         _claimed := _claimed || row('walk', null, null, null, null, null, null, null, null, null, null, _walked, null, null)::{schema}.cycle_row;
@@ -280,7 +299,9 @@ create function {schema}.claim_from_marks(
     out _claimed {schema}.cycle_row[])
 language plpgsql as $$
 declare
-    _wanted integer := cardinality(_places);
+    -- Free places come first; the others are not for rows of a queue under a cap (CF-15).
+    _wanted integer := case when cardinality(array_remove(_rooms, null)) > 0
+        then (select count(*) from unnest(_places) p where p > 0) else cardinality(_places) end;
     _count integer := 0;
     _batch {schema}.cycle_row[];
     _lane record;

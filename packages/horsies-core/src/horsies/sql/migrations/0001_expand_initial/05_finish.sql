@@ -220,7 +220,7 @@ create function {schema}.cycle(
     _ends json, _back_ids uuid[], _back_generations bigint[],
     _workflows uuid[], _node_ends json, _node_backs json,
     _queues text[], _ranks integer[], _caps integer[], _cluster_cap integer, _lanes text[], _executors text[],
-    _places text[], _freed text[], _marks json,
+    _places text[], _freed text[], _marks json, _starts json,
     _at timestamptz default null)
 returns setof {schema}.cycle_row
 language plpgsql
@@ -238,6 +238,8 @@ declare
     _claimed {schema}.cycle_row[];
     _wanted integer;
     _taken integer;
+    _rank integer;
+    _priority smallint;
     _answers {schema}.cycle_row[];
     _made uuid[] := '{}';
 begin
@@ -267,6 +269,9 @@ begin
     if cardinality(_back_ids) > 0 then
         perform {schema}.hand_back(_worker, _back_ids, _back_generations, _now);
     end if;
+    if _starts is not null then
+        return query select * from {schema}.start_held(_worker, _starts, _pids, _names, _now);
+    end if;
     if cardinality(_lanes) > 0 then
         select q.rooms, q.cluster into _rooms, _cluster from {schema}.queue_rooms(_queues, _caps, _cluster_cap) q;
         _rooms := {schema}.without_paused(_queues, _rooms);
@@ -278,8 +283,10 @@ begin
             end if;
             _wanted := cardinality(_places[_l]::integer[]);
             if _wanted > 0 then
+                _rank := null;
                 if _marks is null then
-                    select c._rooms, c._claimed into _rooms, _claimed from {schema}.claim_lane(
+                    select c._rooms, c._claimed, c._first_rank, c._first_priority into _rooms, _claimed, _rank, _priority
+                    from {schema}.claim_lane(
                         _worker, _hostname, _queues, _ranks, _rooms, string_to_array(_executors[_l], ','),
                         (_places[_l]::integer[])[1 : coalesce(_cluster, _wanted)], _pids, _names, _now) c;
                 else
@@ -288,7 +295,12 @@ begin
                         (_places[_l]::integer[])[1 : coalesce(_cluster, _wanted)], _pids, _names, _marks, _now) c;
                 end if;
                 return query select * from unnest(_claimed);
-                _taken := (select count(*) from unnest(_claimed) r where r.tag in ('claimed', 'expired'));
+                if cardinality(_lanes) > 1 and _rank is not null then
+                    return query select 'first', null::text, null::bigint, null::text, null::text, null::text, null::text,
+                        null::text, null::integer, _rank::smallint, _priority, (_claimed[1]).seconds, null::text,
+                        null::text;
+                end if;
+                _taken := (select count(*) from unnest(_claimed) r where r.tag in ('claimed', 'prefetched', 'expired'));
                 _cluster := _cluster - _taken;
                 _wanted := _wanted - _taken;
             end if;
