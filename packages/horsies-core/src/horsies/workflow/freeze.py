@@ -1,6 +1,7 @@
 """Frozen copies: what a spec keeps of the nodes, values and policy it was given."""
 
 from collections.abc import Mapping, Sequence, Set
+from functools import cache
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -9,6 +10,9 @@ from horsies.workflow.nodes import CallNode
 from horsies.workflow.policy import SuccessCase, SuccessPolicy
 from horsies.workflow.validate.draft import Draft
 from horsies.workflow.validate.static_arguments import EncodedArguments
+
+_PLAIN = frozenset((type(None), str, int, float, bool, bytes))
+"""Most of what a node holds; telling it at once saves the questions to abstract classes, the dear part of a copy."""
 
 type Copies = Mapping[int, Node[Any]]
 """A spec's nodes by the identity of the nodes they are copies of."""
@@ -20,7 +24,9 @@ def copy_nodes(draft: Draft, encoded: Mapping[int, EncodedArguments]) -> tuple[N
     copies: dict[int, Node[Any]] = {id(node): object.__new__(type(node)) for node in nodes}
     for index, node in enumerate(nodes):
         values: dict[str, object] = {
-            name: freeze_value(getattr(node, name), copies) for name in _fields(node) if hasattr(node, name)
+            name: freeze_value(getattr(node, name), copies)
+            for name in _fields(type(node))
+            if hasattr(node, name)
         }
         values |= {
             "waits_for": freeze_value(draft.dependencies(index), copies),
@@ -49,6 +55,8 @@ def copy_policy(policy: SuccessPolicy | None, copies: Copies) -> SuccessPolicy |
 
 def freeze_value(value: Any, copies: Copies) -> Any:
     """A value whose containers cannot be changed, with nodes replaced by their copies."""
+    if type(value) in _PLAIN:
+        return value
     if isinstance(value, Node):
         return copies.get(id(cast("object", value)), cast("object", value))
     if isinstance(value, Mapping):
@@ -69,6 +77,8 @@ def write(frozen: object, **values: object) -> None:
         object.__setattr__(frozen, name, value)
 
 
-def _fields(node: Node[Any]) -> list[str]:
-    kinds = type(node).__mro__
-    return [name for kind in kinds for name in vars(kind).get("__slots__", ()) if name != "_frozen"]
+@cache
+def _fields(kind: type[Node[Any]]) -> tuple[str, ...]:
+    return tuple(
+        name for each in kind.__mro__ for name in vars(each).get("__slots__", ()) if name != "_frozen"
+    )
