@@ -49,6 +49,9 @@ class Answer:
     """What one cycle said."""
 
     claimed: list[Claim] = field(default_factory=list[Claim])
+    prefetched: list[Claim] = field(default_factory=list[Claim])
+    started: list[str] = field(default_factory=list[str])
+    late: list[str] = field(default_factory=list[str])
     expired: list[Claim] = field(default_factory=list[Claim])
     retried: list[str] = field(default_factory=list[str])
     lost: list[str] = field(default_factory=list[str])
@@ -90,7 +93,6 @@ class CycleDriver:
             "caps": arrays.plain("NULL" if cap is None else cap for _, (_, cap) in served),
             "cluster_cap": cluster_cap,
             "freed": "{}",
-            "starts": None,
         }
 
     def claim(self, places: int = 1, *, now: datetime | None = None) -> Answer:
@@ -141,11 +143,16 @@ class CycleDriver:
         result: str = OK,
         ended: Sequence[Mapping[str, object]] = (),
         back: tuple[Claim, ...] = (),
-        places: int = 0,
+        places: int | Sequence[int] = 0,
+        starts: Sequence[Claim] = (),
         marks: str | None = None,
         now: datetime | None = None,
     ) -> Answer:
-        """One round trip; what belongs to a workflow goes its own way."""
+        """One round trip; what belongs to a workflow goes its own way.
+
+        Places are a number of free ones, or one by one: 1 free, -1 behind another row, 0 to be held.
+        """
+        spots = [1] * places if isinstance(places, int) else list(places)
         node_ends = [_end(claim, "COMPLETED", result) for claim in completed if claim.workflow_id]
         node_ends += [dict(end) for end in ended if end["workflow_id"]]
         node_backs = [_fence(claim) for claim in back if claim.workflow_id]
@@ -164,10 +171,11 @@ class CycleDriver:
             "ends": json.dumps(ends) if ends else None,
             "back_ids": arrays.plain(claim.id for claim in back),
             "back_generations": arrays.plain(claim.generation for claim in back),
-            "lanes": "{any}" if places else "{}",
-            "executors": arrays.texts(["default,process,thread,async"] if places else []),
-            "places": arrays.texts([arrays.plain([1] * places)] if places else []),
+            "lanes": "{any}" if spots else "{}",
+            "executors": arrays.texts(["default,process,thread,async"] if spots else []),
+            "places": arrays.texts([arrays.plain(spots)] if spots else []),
             "marks": marks,
+            "starts": json.dumps([_fence(claim) | {"place": 1} for claim in starts]) if starts else None,
             "now": now,
         }
         with self._connection.cursor(row_factory=tuple_row) as cursor:
@@ -200,6 +208,12 @@ def _answer(rows: list[tuple[Any, ...]]) -> Answer:
         match tag:
             case "claimed":
                 answer.claimed.append(Claim(*[*columns, workflow_id, trace_context]))
+            case "prefetched":
+                answer.prefetched.append(Claim(*[*columns, workflow_id, trace_context]))
+            case "started":
+                answer.started.append(columns[0])
+            case "expired" if columns[2] is None:
+                answer.late.append(columns[0])
             case "expired":
                 answer.expired.append(Claim(*[*columns, workflow_id, trace_context]))
             case "retried":
