@@ -58,7 +58,7 @@ class EventLoopSide:
             outcome = await run_async_def(task, kwargs, self._ok_types)
         else:
             outcome = await run_async_def_traced(task, kwargs, self._ok_types, trace)
-        self._reporter.add(seq, outcome, time.perf_counter() - begun)
+        self._reporter.add(seq, task.name, outcome, time.perf_counter() - begun)
         self._tasks.pop(seq, None)
         self._after_task()
         if not self._flush_planned:

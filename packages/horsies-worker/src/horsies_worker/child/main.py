@@ -8,8 +8,6 @@ import sys
 import threading
 import traceback
 
-import psutil
-
 from horsies.app import Horsies
 from horsies.app_locator import load_app
 from horsies.suppression import suppress_sends
@@ -45,7 +43,7 @@ def main(socket_fd: int, marks_fd: int) -> int:
         return EXIT_HOOK_FAILED
     runner = Runner(app, keeper, BeginMarks(marks_fd), init["concurrency"], init["memory_limit"])
     keeper.start(init["silence_limit_s"])
-    keeper.send(wire.READY, psutil.Process().memory_info().rss)
+    keeper.send(wire.READY, runner.resident_memory())
     runner.run_until_stopped()
     return 0
 

@@ -3,7 +3,9 @@
 import threading
 import time
 
+from horsies.config.payload import PayloadPolicy
 from horsies.outcome import RunOutcome
+from horsies.payload_limits import oversize
 from horsies_worker import wire
 from horsies_worker.child.keeper import Keeper
 
@@ -17,15 +19,17 @@ type Result = tuple[int, bool, str, str | None, str | None, int, str | None]
 class Reporter:
     """Collects results; whoever runs tasks decides when to flush. Safe for several threads."""
 
-    def __init__(self, keeper: Keeper) -> None:
+    def __init__(self, keeper: Keeper, limits: PayloadPolicy) -> None:
         self._keeper = keeper
+        self._limits = limits
         self._results: list[Result] = []
         self._lock = threading.Lock()
         self._flushed_at = time.perf_counter()
         keeper.flush = self.flush
 
-    def add(self, seq: int, outcome: RunOutcome, seconds: float) -> None:
-        """Keep one result for the next message."""
+    def add(self, seq: int, task_name: str, outcome: RunOutcome, seconds: float) -> None:
+        """Keep one result for the next message; a large one is kept too, with a warning (CF-21)."""
+        oversize(task_name, "result", outcome.envelope, self._limits)
         result = (
             seq,
             outcome.ok,

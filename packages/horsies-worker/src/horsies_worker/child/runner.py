@@ -43,7 +43,7 @@ class Runner:
         self._ok_types = result_types(app.ok_type_of)
         self._keeper = keeper
         self._marks = marks
-        self._reporter = Reporter(keeper)
+        self._reporter = Reporter(keeper, app.config.payload)
         self._quick: dict[str, bool] = {}
         self._concurrency = concurrency
         self._memory_limit = memory_limit
@@ -88,7 +88,7 @@ class Runner:
             self._run_step(job)
         elif task is None:
             self._marks.set(seq)
-            self._reporter.add(seq, finish_error(unknown_task_error(job[1])), 0.0)
+            self._reporter.add(seq, job[1], finish_error(unknown_task_error(job[1])), 0.0)
         elif task.definition.signature.is_async:
             self._start_async(job, task.definition)
         elif job[3] == "thread":
@@ -107,7 +107,7 @@ class Runner:
         else:
             outcome = run_def_traced(task, job[2], self._ok_types, job[4])
         seconds = time.perf_counter() - begun
-        self._reporter.add(job[0], outcome, seconds)
+        self._reporter.add(job[0], job[1], outcome, seconds)
         self._look_at_memory()
         return seconds
 
@@ -116,17 +116,24 @@ class Runner:
         self._marks.set(job[0])
         begun = time.perf_counter()
         outcome = run_step(self._app, job[2] or "", self._ok_types)
-        self._reporter.add(job[0], outcome, time.perf_counter() - begun)
+        self._reporter.add(job[0], job[1], outcome, time.perf_counter() - begun)
 
     def _look_at_memory(self) -> None:
         """After a task, never during one; told once (R-039)."""
-        if self._memory_limit is not None and (rss := self._rss()) >= self._memory_limit:
+        if self._memory_limit is None:
+            return
+        rss = self.resident_memory()
+        if rss is not None and rss >= self._memory_limit:
             self._memory_limit = None
             self._reporter.flush()
             self._keeper.send(wire.TOO_BIG, rss)
 
-    def _rss(self) -> int:
-        rss: int = self._process.memory_info().rss
+    def resident_memory(self) -> int | None:
+        """Bytes that this process holds; None if that cannot be read."""
+        try:
+            rss: int = self._process.memory_info().rss
+        except (psutil.Error, OSError):
+            return None
         return rss
 
     def _start_async(self, job: Job, task: TaskDefinition) -> None:
