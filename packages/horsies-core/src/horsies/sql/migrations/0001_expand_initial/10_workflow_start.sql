@@ -202,7 +202,10 @@ end $$;
 -- Start a workflow (W-26 to W-28): 'started'; 'same' or 'different' if there is one of that id already, by its name.
 create function {schema}.start_workflow(
     _id uuid, _plan json, _sent_at timestamptz, _at timestamptz default null, out outcome text, out name text)
-language plpgsql as $$
+language plpgsql
+-- Else the statements are planned anew for each start, as a plan for known arrays always looks cheaper.
+set plan_cache_mode = force_generic_plan
+as $$
 declare
     _now timestamptz := coalesce(_at, now());
     _begun {schema}.node_ref[];
