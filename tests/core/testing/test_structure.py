@@ -21,11 +21,13 @@ DECISIONS = {
     "horsies_worker.ends": {"completed_params", "ended_json"},
     "horsies_worker.node_ends": {"node_params"},
     "horsies_worker.failures": {"expired", "timed_out", "crashed"},
+    "horsies_worker.answers": {"read"},
+    "horsies_worker.registrations": {"Registrations", "LANE_EXECUTORS"},
     "horsies_worker.child.execution": {"run_def", "run_async_def"},
     "horsies_worker.child.prepare": {"run_step"},
     "horsies_worker.worker": {"policy_of", "served_queues"},
 }
-"""Who decides about ends, retries, deadlines, time limits, steps of workflows and queues."""
+"""Who decides about ends, retries, deadlines, time limits, steps of workflows and queues, and reads the answers."""
 
 
 def imported(path: Path) -> set[str]:

@@ -9,8 +9,8 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
@@ -27,6 +27,7 @@ from horsies.ops.recover import expire_pending
 from horsies.outcome import RunOutcome, finish_error, unknown_task_error
 from horsies.workflow.result_types import result_types
 from horsies_worker import failures
+from horsies_worker.answers import Answer, read
 from horsies_worker.batch import Batch
 from horsies_worker.child.execution import run_async_def, run_def
 from horsies_worker.child.prepare import STEP_TASK, run_step
@@ -34,7 +35,7 @@ from horsies_worker.claims import ClaimSettings
 from horsies_worker.ends import completed_params, ended_json
 from horsies_worker.flight import Flight, Outcome
 from horsies_worker.node_ends import NO_NODES, node_params
-from horsies_worker.registrations import LANE_EXECUTORS
+from horsies_worker.registrations import LANE_EXECUTORS, Registrations
 from horsies_worker.worker import STEPS, policy_of, served_queues
 
 PLACE = 1
@@ -74,16 +75,6 @@ class Ended:
     outcome: Outcome
 
 
-@dataclass(slots=True)
-class Look:
-    """What a cycle said."""
-
-    claimed: list[Flight] = field(default_factory=list[Flight])
-    expired: list[Flight] = field(default_factory=list[Flight])
-    retried: list[str] = field(default_factory=list[str])
-    is_busy: bool = False  # somebody else holds a row or a tree of workflows
-
-
 class Drainer:
     """One worker's life: from the first claim until nothing is due.
 
@@ -101,6 +92,7 @@ class Drainer:
         self._moves = moves
         self._ok_types = result_types(app.ok_type_of)
         self._policy_of = partial(policy_of, app)
+        self._flight = Registrations(app.tasks, "process", tracing=False).flight
         self._executors: Mapping[int, tuple[int, str]] = {PLACE: (os.getpid(), PROCESS_NAME)}
         self._settings = ClaimSettings(
             str(uuid.uuid4()),
@@ -115,7 +107,7 @@ class Drainer:
             "freed": "{}",
             "marks": None,
         }
-        self._to_retry: list[str] = []
+        self._to_retry: set[str] = set()
         self.begun: dict[str, None] = {}
 
     def run(self, timeout_s: float) -> None:
@@ -128,13 +120,13 @@ class Drainer:
         self._broker.run(expire_pending(self._broker.now))
         batch = Batch()
         while True:
-            look = self._cycle(batch, places=1)
-            self._to_retry += look.retried
+            answer = self._cycle(batch, places=1)
+            self._to_retry |= answer.retried
             batch = Batch(
-                ended=[failures.expired(flight, self._settings.worker_id) for flight in look.expired]
+                ended=[failures.expired(flight, self._settings.worker_id) for flight in answer.expired]
             )
             over = time.monotonic() > deadline
-            for flight in look.claimed:
+            for flight in answer.claimed["process"]:
                 if over:
                     batch.back.append(flight)
                     self._cycle(batch, places=0)
@@ -144,7 +136,7 @@ class Drainer:
                 self._execute(flight, batch)
             if not batch.is_empty():
                 continue
-            if look.is_busy and not over:
+            if answer.again and not over:
                 time.sleep(AGAIN_S)
             elif not self._move_on():
                 return
@@ -163,8 +155,6 @@ class Drainer:
     def _run(self, flight: Flight) -> Ended:
         task = self._app.tasks.get(flight.task_name)
         if task is not None:
-            if flight.max_retries is None:
-                flight.timeout_ms = task.definition.timeout_ms
             return _run_task(task.definition, flight, self._ok_types, self._loop)
         if flight.task_name == STEP_TASK:
             return _ended(flight, run_step(self._app, flight.kwargs or "", self._ok_types))
@@ -172,7 +162,7 @@ class Drainer:
 
     # -- the database
 
-    def _cycle(self, batch: Batch, *, places: int) -> Look:
+    def _cycle(self, batch: Batch, *, places: int) -> Answer:
         try:
             rows = self._broker.run(self._op(batch, places))
         except CheckViolation as error:
@@ -182,7 +172,7 @@ class Drainer:
             for name in sorted({*self._broker.run(_known_classes()), *self._app.config.retention.classes()}):
                 self._broker.run(_ensure_history(name, self._broker.now))
             rows = self._broker.run(self._op(batch, places))
-        return self._read(rows)
+        return read(rows, "process", self._flight)
 
     def _op(self, batch: Batch, places: int) -> Op[list[Row]]:
         plain, nodes = batch.split()
@@ -207,22 +197,6 @@ class Drainer:
             rows += yield Run("finish_busy", waiting)
         return rows
 
-    def _read(self, rows: Iterable[Row]) -> Look:
-        look = Look()
-        for tag, *columns in rows:
-            if tag == "retried":
-                look.retried.append(columns[0])
-            elif tag == "again":
-                look.is_busy = True
-            elif tag in ("claimed", "expired"):
-                identity, generation, name, queue, kind, kwargs, options, *numbers, _, workflow_id, _ = (
-                    columns
-                )
-                flight = Flight(identity, generation, name, queue, kind, kwargs, options, *numbers)
-                flight.workflow_id = workflow_id
-                (look.claimed if tag == "claimed" else look.expired).append(flight)
-        return look
-
     def _move_on(self) -> bool:
         """Move the time to the next of the retries that wait, if there is one and time may be moved."""
         found = [self._broker.run(read_task(task_id)) for task_id in self._to_retry] if self._moves else []
@@ -231,7 +205,7 @@ class Drainer:
             for task in found
             if task is not None and task.next_retry_at is not None and not task.terminal_at
         ]
-        self._to_retry = [task.id for task in waiting]
+        self._to_retry = {task.id for task in waiting}
         due = min((task.enqueued_at for task in waiting), default=None)
         now = self._broker.now
         if due is None or (now is not None and due <= now):
