@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.fixtures.roles import everywhere
+from tests.fixtures.roles import for_worker
 from tests.helpers import RunningProcess, running_module
 
 ROOT = Path(__file__).parent.parent.parent
@@ -21,7 +21,7 @@ type StartWorker = Callable[..., AbstractContextManager[RunningProcess]]
 @pytest.fixture
 def basic(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Generator[Any]:
     """The module tests.acceptance.apps.basic, its app on this test's database."""
-    monkeypatch.setenv("ACCEPTANCE_DATABASE_URL", everywhere(database_url, "producer"))
+    monkeypatch.setenv("ACCEPTANCE_DATABASE_URL", database_url)
     module = importlib.import_module(APP)
     yield module
     module.app.get_broker().close()
@@ -38,7 +38,7 @@ def start_worker(database_url: str) -> StartWorker:
             "horsies_worker",
             f"{APP}:app",
             *arguments,
-            environment={"ACCEPTANCE_DATABASE_URL": everywhere(database_url, "worker")},
+            environment={"ACCEPTANCE_DATABASE_URL": for_worker(database_url)},
             directory=ROOT,
         ) as worker:
             if ready:

@@ -3,7 +3,6 @@
 from typing import Any
 
 from horsies import AppConfig, CustomQueueConfig, Horsies, PostgresConfig, QueueMode
-from tests.fixtures.roles import everywhere
 
 UNREACHABLE = "postgresql://nobody:secret@127.0.0.1:1/none"
 """A database URL nothing listens at: a connection is refused at once."""
@@ -13,9 +12,7 @@ QUEUES = [CustomQueueConfig(name="mail", priority=10), CustomQueueConfig(name="b
 
 def make_app(url: str = UNREACHABLE, **settings: Any) -> Horsies:
     """An app with the one queue `default`."""
-    broker = settings.pop("broker", None) or PostgresConfig(
-        database_url=everywhere(url, "producer"), pool_timeout=5
-    )
+    broker = settings.pop("broker", None) or PostgresConfig(database_url=url, pool_timeout=5)
     return Horsies(AppConfig(broker=broker, **settings))
 
 
