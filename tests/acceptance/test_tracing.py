@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 
 from tests.acceptance.conftest import ROOT
 from tests.helpers import child_environment, eventually, running_module
@@ -40,6 +41,7 @@ def run(arguments: list[str], database_url: str, folder: Path, tracing: str = "o
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.timeout(180)  # two programs begin, and it waits for three attempts
 def test_one_trace_from_the_request_to_the_last_retry_and_node(database_url: str, tmp_path: Path) -> None:
     """R-142: the sender's context travels on the row, the run is its child, a retry links to the first attempt."""
     environment = {"ACCEPTANCE_DATABASE_URL": database_url, "ACCEPTANCE_SPANS": str(tmp_path)}
@@ -141,6 +143,7 @@ def _check_workflow(found: list[Span], by_id: Mapping[int, Span]) -> None:
     assert sorted(nodes) == ["process add", "process add", "process plain"]
 
 
+@pytest.mark.timeout(180)
 def test_nothing_is_imported_by_a_program_that_does_not_trace(database_url: str, tmp_path: Path) -> None:
     """R-142: OpenTelemetry is installed here, but neither the sender nor the executor imports it."""
     environment = {"ACCEPTANCE_DATABASE_URL": database_url}
