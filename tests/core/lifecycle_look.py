@@ -216,7 +216,8 @@ def _check_move(task_id: str, old: Row | None, new: Row, now: datetime) -> None:
     elif status is TaskStatus.PENDING:
         assert new["kwargs"] == old["kwargs"]
     else:
-        assert new["claimed_at"] == now
+        assert new["claimed_at"] == (now if was is TaskStatus.PENDING else old["claimed_at"])
+        assert new["started_at"] == (now if status is TaskStatus.RUNNING else None)
         assert old["enqueued_at"] <= now, "claimed before it was due"
 
 
