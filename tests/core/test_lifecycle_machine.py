@@ -393,6 +393,8 @@ class Lives(RuleBasedStateMachine):
         flying = [row["queue_name"] for row in live if row["status"] != "PENDING"]
         room = {name: None if cap is None else cap - flying.count(name) for name, cap in self.caps.items()}
         free, spare = places
+        if marks is not None and (self.before.paused or any(cap is not None for cap in self.caps.values())):
+            spare = 0  # a pass from marks does not tell queues without a limit from the others
         if self.cluster_cap is not None:
             free = min(free, self.cluster_cap - len(flying))
         due = [
