@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,11 +66,36 @@ def begun(folder: Path) -> Counter[str]:
     return Counter(path.read_text().split()) if path.exists() else Counter()
 
 
-def report(title: str, sent: int, starts: Counter[str], ends: dict[str, int], seconds: float) -> None:
+def began_more_than(folder: Path, count: int) -> bool:
+    return begun(folder).total() > count
+
+
+def silent(connection: psycopg.Connection[Any]) -> bool:
+    """Whether a worker has not beaten for longer than the others wait."""
+    row = connection.execute(
+        "select count(*) from horsies.workers where heartbeat_at < now() - interval '5 seconds'"
+    ).fetchone()
+    return row != (0,)
+
+
+def recovered(connection: psycopg.Connection[Any]) -> int:
+    """Tasks that somebody took out of the hands of a process or worker that was gone."""
+    row = connection.execute(
+        "select count(*) from horsies.task_history where error_code = 'WORKER_CRASHED' or attempts is not null"
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def report(
+    title: str, sent: int, starts: Counter[str], connection: psycopg.Connection[Any], seconds: float
+) -> None:
+    ends = summary(connection)
     doubled = sum(1 for count in starts.values() if count > 1)
     print(
         f"\n{title}: sent {sent}, ended {sum(ends.values())}, lost {sent - sum(ends.values())}, "
-        f"begun twice {doubled}, ends {ends}, last end {seconds:.1f} s after the last blow"
+        f"begun twice {doubled}, recovered {recovered(connection)}, ends {ends}, "
+        f"last end {seconds:.1f} s after the last blow"
     )
 
 
@@ -113,7 +139,7 @@ def test_workers_and_executors_are_killed(
             start()
         eventually(lambda: live(connection) == 0, TERMINAL_WAIT_S)
         ends, starts = summary(connection), begun(tmp_path)
-        report("kills", count + count // 10, starts, ends, time.monotonic() - blow)
+        report("kills", count + count // 10, starts, connection, time.monotonic() - blow)
         crashed = [handle for handle in plain if handle.get(1000).is_err()]
         unbegun = [handle for handle in crashed if starts[str(plain.index(handle))] == 0]
         print(f"failed WORKER_CRASHED: {len(crashed)}, of them without having begun: {len(unbegun)}")
@@ -137,7 +163,7 @@ def test_the_server_is_restarted(
         with psycopg.connect(server.database_url, autocommit=True) as connection:
             eventually(lambda: live(connection) == 0, TERMINAL_WAIT_S)
             ends, starts = summary(connection), begun(tmp_path)
-        report("server restarts", count, starts, ends, time.monotonic() - blow)
+        report("server restarts", count, starts, connection, time.monotonic() - blow)
         assert worker.returncode is None
         assert sum(ends.values()) == count
         assert max(starts.values()) == 1
@@ -166,9 +192,60 @@ def test_backends_are_terminated(
         blow = time.monotonic()
         eventually(lambda: live(connection) == 0, TERMINAL_WAIT_S)
         ends, starts = summary(connection), begun(tmp_path)
-        report("cut connections", count, starts, ends, time.monotonic() - blow)
+        report("cut connections", count, starts, connection, time.monotonic() - blow)
         assert worker.returncode is None
         assert sum(ends.values()) == count
+        assert max(starts.values()) == 1
+
+
+def test_a_worker_stands_still(
+    basic: Any, database_url: str, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    """R-070, R-078, R-091, R-112: SIGSTOP for longer than the others wait; nothing is lost or doubled."""
+    count, blows = (3000, 6) if LONG else (300, 1)
+    with (
+        start_worker("--processes", "2") as first,
+        start_worker("--processes", "2") as second,
+        psycopg.connect(database_url, autocommit=True) as connection,
+    ):
+        basic.begin_once.send_many([{"folder": str(tmp_path), "name": str(n)} for n in range(count)]).unwrap()
+        eventually(lambda: begun(tmp_path).total() > 10, 60)
+        for number in range(blows):
+            still = (first, second)[number % 2]
+            os.kill(still.pid, signal.SIGSTOP)
+            eventually(lambda: silent(connection), 60)
+            os.kill(still.pid, signal.SIGCONT)
+            eventually(lambda: not silent(connection), 60)
+        blow = time.monotonic()
+        eventually(lambda: live(connection) == 0, TERMINAL_WAIT_S)
+        ends, starts = summary(connection), begun(tmp_path)
+        report("stood still", count, starts, connection, time.monotonic() - blow)
+        assert sum(ends.values()) == count
+        assert max(starts.values()) == 1
+        assert (first.stop(), second.stop()) == (0, 0)
+
+
+def test_workers_are_stopped_under_load(
+    basic: Any, database_url: str, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    """R-130, R-133: SIGTERM again and again, a new worker each time: all exit 0, every task completes, once."""
+    count, stops = (5000, 10) if LONG else (400, 2)
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        basic.begin_once.send_many([{"folder": str(tmp_path), "name": str(n)} for n in range(count)]).unwrap()
+        codes: list[int] = []
+        for _ in range(stops):
+            before = begun(tmp_path).total()
+            with start_worker("--processes", "2") as worker:
+                has_worked = partial(began_more_than, tmp_path, min(before + 20, count - 1))
+                eventually(has_worked, 60)
+                codes.append(worker.stop())
+        blow = time.monotonic()
+        with start_worker("--processes", "2"):
+            eventually(lambda: live(connection) == 0, TERMINAL_WAIT_S)
+        ends, starts = summary(connection), begun(tmp_path)
+        report("stops", count, starts, connection, time.monotonic() - blow)
+        assert codes == [0] * stops
+        assert ends == {"COMPLETED": count}
         assert max(starts.values()) == 1
 
 

@@ -4,6 +4,7 @@ from horsies.config import RecoveryConfig
 from horsies_worker.link import Link
 from horsies_worker.op_runner import LinkRunner
 from horsies_worker.reaper import Reaper, recovery_steps
+from horsies_worker.steps import Step
 from tests.worker.recovery.stage import Stage, later
 
 RECOVERY = RecoveryConfig(
@@ -77,3 +78,28 @@ async def test_a_step_that_the_database_refuses_is_switched_off(stage: Stage, li
     switched_off = {name for name, record in reaper.agenda.records.items() if record.switched_off}
     assert switched_off == {"the expiry of waiting tasks"}
     assert len(reaper.agenda.records) == 3
+
+
+async def test_a_worker_that_was_cut_off_judges_nobody() -> None:
+    """R-117, R-091: until its own heartbeats have been answered again and others had time to beat."""
+    ran: list[str] = []
+
+    async def judge() -> None:
+        ran.append("judged")
+
+    async def keep_house() -> None:
+        ran.append("kept")
+
+    now, cut_off = 100.0, True
+    steps = [Step("judge", 1.0, judge, judges_silence=True), Step("keep house", 1.0, keep_house)]
+    reaper = Reaper(
+        steps, check_interval_s=1.0, heartbeat_interval_s=1.0, clock=lambda: now, is_cut_off=lambda: cut_off
+    )
+    await reaper.once()
+    assert ran == ["kept"]
+    cut_off, now = False, 101.5
+    await reaper.once()
+    assert ran == ["kept", "kept"]
+    now = 103.0
+    await reaper.once()
+    assert sorted(ran) == ["judged", "kept", "kept", "kept"]

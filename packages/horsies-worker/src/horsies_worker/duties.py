@@ -220,6 +220,7 @@ def _reaper(around: Surroundings, partitions: Partitions) -> Reaper:
         [*recovery, *workflows, partitions.step(), Cleaning(link, statements, config.retention).step()],
         check_interval_s=config.recovery.check_interval_ms / 1000,
         heartbeat_interval_s=around.heartbeat_interval_ms / 1000,
+        is_cut_off=lambda: around.contact is not None and around.contact.is_lost,
     )
 
 

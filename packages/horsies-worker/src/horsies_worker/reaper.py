@@ -38,10 +38,21 @@ class Reaper:
         check_interval_s: float,
         heartbeat_interval_s: float,
         clock: Callable[[], float] = time.monotonic,
+        is_cut_off: Callable[[], bool] = lambda: False,
     ) -> None:
+        """Make it.
+
+        Args:
+            steps: What it does.
+            check_interval_s: Seconds between two passes.
+            heartbeat_interval_s: Seconds between two heartbeats of this worker.
+            clock: Tells the time.
+            is_cut_off: Whether this worker's own heartbeats have not been answered for too long.
+        """
         self.agenda = Agenda(steps, quiet_s=2 * heartbeat_interval_s)
         self._check_interval_s = check_interval_s
         self._clock = clock
+        self._is_cut_off = is_cut_off
 
     async def run(self) -> None:
         """Run until cancelled."""
@@ -52,6 +63,9 @@ class Reaper:
 
     async def once(self) -> None:
         """One pass."""
+        if self._is_cut_off():
+            # As after an outage (R-117): a process that stood still would take itself and others for dead.
+            self.note_outage()
         for step in self.agenda.due(self._clock()):
             try:
                 await step.run()
