@@ -240,14 +240,19 @@ declare
     _taken integer;
     _rank integer;
     _priority smallint;
-    _answers {schema}.cycle_row[];
     _made uuid[] := '{}';
+    -- What the parts return. An assignment costs a third of a `select into ... from`, which starts an executor.
+    _f record;
+    _q record;
+    _c record;
 begin
     -- First, so that the locks of the trees come before all others (W-41).
     if cardinality(_workflows) > 0 then
-        select f.answers, f.made into _answers, _made
-        from {schema}.finish_nodes(_worker, _workflows, _node_ends, _node_backs, false, _now) f;
-        return query select * from unnest(_answers);
+        _f := {schema}.finish_nodes(_worker, _workflows, _node_ends, _node_backs, false, _now);
+        _made := _f.made;
+        if cardinality(_f.answers) > 0 then
+            return query select * from unnest(_f.answers);
+        end if;
     end if;
     if cardinality(_ids) > 0 then
         select c.awaited, c.keyed, c.done into _awaited, _keyed, _done
@@ -273,8 +278,9 @@ begin
         return query select * from {schema}.start_held(_worker, _starts, _pids, _names, _now);
     end if;
     if cardinality(_lanes) > 0 then
-        select q.rooms, q.cluster into _rooms, _cluster from {schema}.queue_rooms(_queues, _caps, _cluster_cap) q;
-        _rooms := {schema}.without_paused(_queues, _rooms);
+        _q := {schema}.queue_rooms(_queues, _caps, _cluster_cap);
+        _cluster := _q.cluster;
+        _rooms := {schema}.without_paused(_queues, _q.rooms);
         for _l in 1..cardinality(_lanes) loop
             if cardinality(_lanes) > 1 then
                 return query select 'lane', null::text, null::bigint, _lanes[_l], null::text, null::text, null::text,
@@ -285,15 +291,18 @@ begin
             if _wanted > 0 then
                 _rank := null;
                 if _marks is null then
-                    select c._rooms, c._claimed, c._first_rank, c._first_priority into _rooms, _claimed, _rank, _priority
-                    from {schema}.claim_lane(
+                    _c := {schema}.claim_lane(
                         _worker, _hostname, _queues, _ranks, _rooms, string_to_array(_executors[_l], ','),
-                        (_places[_l]::integer[])[1 : coalesce(_cluster, _wanted)], _pids, _names, _now) c;
+                        (_places[_l]::integer[])[1 : coalesce(_cluster, _wanted)], _pids, _names, _now);
+                    _rank := _c._first_rank;
+                    _priority := _c._first_priority;
                 else
-                    select c._rooms, c._claimed into _rooms, _claimed from {schema}.claim_from_marks(
+                    _c := {schema}.claim_from_marks(
                         _worker, _hostname, _queues, _ranks, _rooms, string_to_array(_executors[_l], ','),
-                        (_places[_l]::integer[])[1 : coalesce(_cluster, _wanted)], _pids, _names, _marks, _now) c;
+                        (_places[_l]::integer[])[1 : coalesce(_cluster, _wanted)], _pids, _names, _marks, _now);
                 end if;
+                _rooms := _c._rooms;
+                _claimed := _c._claimed;
                 return query select * from unnest(_claimed);
                 if cardinality(_lanes) > 1 and _rank is not null then
                     return query select 'first', null::text, null::bigint, null::text, null::text, null::text, null::text,
@@ -310,8 +319,8 @@ begin
             end if;
         end loop;
     end if;
-    -- Of the rows that the ends above have brought, this worker claimed what it could.
-    if cardinality(_made) > 0 then
+    -- Of the rows that the ends above have brought, this worker claimed what it could: in a chain, the only one.
+    if cardinality(_made) > 1 or cardinality(_made) = 1 and (_claimed[1]).id is distinct from _made[1]::text then
         perform {schema}.wake_queues(_made);
     end if;
     -- Room under a cap that this worker has freed and does not use itself: others may be waiting for it (R-062).
