@@ -88,7 +88,8 @@ class Leadership:
         connection, was_held = self._connection, self.held
         if connection is not None and was_held:
             # Said aloud: the server ends the session, and with it the lock, some time after the connection is closed.
-            for name, params in (("drop_lease", self._lease()), ("stop_leading", {"group": self._group})):
+            group: dict[str, object] = {"group": self._group}
+            for name, params in (("drop_lease", self._lease()), ("stop_leading", group)):
                 try:
                     await self._execute(connection, name, params)
                 except psycopg.Error as error:

@@ -82,6 +82,7 @@ class StoredGraphNode:
         name: Name of its task, or of its child workflow.
         waits_for: Indices of its dependencies.
         join: As stored: "all", "any" or "quorum".
+        status: As stored.
     """
 
     kind: str
@@ -93,7 +94,7 @@ class StoredGraphNode:
     allow_failed_deps: bool
     has_conditions: bool
     is_output: bool
-    status: WorkflowTaskStatus
+    status: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +212,7 @@ def read_graph(workflow_id: str) -> Op[list[StoredGraphNode]]:
     rows: list[Row] = yield Run("read_graph", {"id": workflow_id})
     if not rows:
         raise WorkflowNotFoundError(workflow_id)
-    return [StoredGraphNode(*row[:-1], status=WorkflowTaskStatus(row[-1])) for row in rows]
+    return [StoredGraphNode(*row) for row in rows]
 
 
 def _result(row: Row) -> StoredResult:

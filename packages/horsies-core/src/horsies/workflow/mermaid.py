@@ -91,7 +91,7 @@ def stored_graph(nodes: Sequence[StoredGraphNode]) -> list[GraphNode]:
             allow_failed_deps=node.allow_failed_deps,
             has_conditions=node.has_conditions,
             is_output=node.is_output,
-            status=node.status,
+            status=WorkflowTaskStatus(node.status),
         )
         for node in nodes
     ]
