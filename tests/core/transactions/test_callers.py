@@ -5,10 +5,12 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any
 
+import psycopg
 import pytest
 from django.db import connection as django_connection
 from django.db import connections as django_connections
 from django.db import transaction as django_transaction
+from psycopg.pq import TransactionStatus
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
@@ -221,6 +223,17 @@ def test_a_database_that_is_gone(task: Any) -> None:
         refused = task.with_options(connection=session).send(5)
     assert error_of(refused).code is TaskSendErrorCode.ENQUEUE_FAILED
     assert (error_of(refused).retryable, error_of(refused).payload) == (False, None)
+
+
+async def test_a_blocking_send_in_an_event_loop(task: Any, rows: TaskRows, database_url: str) -> None:
+    """T-36, T-41: refused before the transaction is touched, without the advice to send it outside of it."""
+    with psycopg.connect(database_url) as connection:
+        error = error_of(task.with_options(connection=connection).send(5))
+        assert error.code is TaskSendErrorCode.ASYNC_CONTEXT
+        assert "async connection" in error.message
+        assert "retry_send" not in error.message
+        assert connection.info.transaction_status == TransactionStatus.IDLE
+    assert rows.count() == 0
 
 
 # -- in an event loop

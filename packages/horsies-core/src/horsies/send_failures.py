@@ -50,11 +50,14 @@ def too_large(task_name: str, size: int, limit: int | None, task_id: str | None)
 
 def async_context(plan: SendPlan, row: EnqueueRow, delay: int | None) -> TaskSendError:
     """A blocking send in a thread whose event loop is running."""
-    retry = "retry_send_async" if delay is None else "retry_schedule_async"
+    if plan.connection is not None:  # a retry would send outside of the caller's transaction
+        advice = "use the _async method with an async connection"
+    else:
+        retry = "retry_send_async" if delay is None else "retry_schedule_async"
+        advice = f"use the _async method, or finish this send with {retry}(error)"
     return TaskSendError(
         TaskSendErrorCode.ASYNC_CONTEXT,
-        f"task {plan.task_name!r} was not sent: this would block the running event loop; use the _async method,"
-        f" or finish this send with {retry}(error)",
+        f"task {plan.task_name!r} was not sent: this would block the running event loop; {advice}",
         task_id=row.id,
         payload=payload_of(plan, row, delay),
     )
