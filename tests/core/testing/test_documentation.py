@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from horsies.testing.plugin import URL_VARIABLE
 from tests.helpers import child_environment
 
@@ -12,6 +14,7 @@ PAGE = Path(__file__).parents[3] / "docs" / "testing.md"
 _BLOCK = re.compile(r"^```(?:python|ini)\n(?:# (\S+)\n)?(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
+@pytest.mark.timeout(180)
 def test_the_examples_run(tmp_path: Path, server_url: str) -> None:
     """The fixtures horsies_app and horsies_database, the ini option, a server that is given."""
     files = {name or "shop.py": text for name, text in _BLOCK.findall(PAGE.read_text())}
