@@ -44,6 +44,28 @@ def test_the_cost_of_an_end_does_not_grow_with_the_workflow(engine: Engine, stat
     assert rows_per_node(engine, 1_000) <= 1.5 * small
 
 
+def rows_of_one_end(engine: Engine, width: int) -> tuple[int, int]:
+    """Of one node's end among so many beside it, and of the claim of another one."""
+    names = [f"n{i}" for i in range(width)]
+    engine.start(plan(*(N(name) for name in names), N("last", names), output="last"))
+    first, second = engine.worker.claim(2).claimed
+    engine.complete(first)
+    with engine.connection.transaction():
+        before = rows_read(engine)
+        engine.complete(second)
+        between = rows_read(engine)
+        assert len(engine.worker.claim(1).claimed) == 1
+        return between - before, rows_read(engine) - between
+
+
+def test_an_end_never_reads_the_whole_workflow(engine: Engine) -> None:
+    """ARCHITECTURE 6, W-44: with fifty nodes beside it and with a thousand, the very same number of rows, and few."""
+    small = rows_of_one_end(engine, 50)
+    engine.connection.execute("delete from horsies.tasks")
+    assert rows_of_one_end(engine, 1_000) == small
+    assert sum(small) <= 20
+
+
 def test_finished_workflows_cost_nothing(engine: Engine) -> None:
     """An end reads its own workflow only, however many there are."""
     before = rows_per_node(engine, 50)
