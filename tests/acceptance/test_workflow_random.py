@@ -20,7 +20,7 @@ from tests.core.workflow_engine.engine import Engine
 from tests.core.workflow_engine.state import StoredFlow, check_invariants, read_tree
 
 LONG = os.environ.get("HORSIES_CHAOS") == "long"
-COUNT = int(os.environ.get("WORKFLOW_GRAPHS", "300" if LONG else "10"))
+COUNT = int(os.environ.get("WORKFLOW_GRAPHS", "300" if LONG else "8"))
 FIRST = int(os.environ.get("WORKFLOW_SEED", "1"))
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(1800 if LONG else 180)]

@@ -166,7 +166,10 @@ def test_a_tree_that_is_locked_does_not_silence_the_worker(
     with start_worker(), psycopg.connect(database_url) as other:
         locked = start(flows, flows.Chain)
         other.execute("select from horsies.workflows where id = %s for no key update", [locked.workflow_id])
-        eventually(lambda: execute("select 1 from pg_locks where not granted"), 30)
+        waiting = (
+            "select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+        )
+        eventually(lambda: execute(waiting), 60)
         ((before,),) = execute(beats)
         eventually(lambda: execute(beats)[0][0] > before + 3, 60)
         assert start(flows, flows.Chain).get(WAIT_MS).is_ok()
