@@ -247,6 +247,24 @@ async def test_event_loops_go_on_meanwhile(app: Horsies) -> None:
     assert len(drain(app)) == 2
 
 
+def test_async_tasks_share_a_loop_and_may_send(app: Horsies) -> None:
+    """Also once more, on the loop of another drain."""
+    loops: set[int] = set()
+
+    @app.task("count", queue_name="mail")
+    async def count(n: int) -> TaskResult[int, TaskError]:
+        loops.add(id(asyncio.get_running_loop()))
+        if n > 0:
+            (await count.send_async(n=n - 1)).unwrap()
+        return TaskResult(ok=n)
+
+    for _ in range(2):
+        loops.clear()
+        count.send(n=2).unwrap()
+        assert len(drain(app)) == 3
+        assert len(loops) == 1
+
+
 def test_a_run_over_its_time_limit(app: Horsies) -> None:
     """T-53: cancelled, or, where nothing can be interrupted, told afterwards; retried only if that is listed."""
 
