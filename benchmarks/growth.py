@@ -20,6 +20,9 @@ SNAPSHOT = "open snapshot"
 TIMEOUT = 240.0
 ROWS_OF_A_CLAIM = 100
 
+BACKENDS = b"""
+select pid from pg_stat_activity where datname = current_database() and application_name like 'horsies worker%'
+"""
 PAUSE = "update horsies.queues set paused = true"
 RESUME = "select changed from horsies.resume_queue('default', 'benchmark', null)"
 
@@ -38,11 +41,21 @@ FULL = Growth(finished=1_000_000, pending=500_000, tasks=20_000, rounds=5)
 QUICK = Growth(finished=50_000, pending=25_000, tasks=2_000, rounds=3)
 
 
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """Seconds from the first body to the last, and CPU seconds meanwhile."""
+
+    seconds: float
+    backend_cpu: float
+    server_cpu: float
+
+
 def measure(services: Services, size: Growth) -> dict[str, dict[str, list[float]]]:
-    """By database: rate, CPU seconds of the server per 1,000 tasks (a value per round), and buffers per claim.
+    """By database: rate and CPU seconds per 1,000 tasks, a value per round each, and buffers per claim.
 
     The tasks of a round are enqueued while the queue is paused and stand before all other rows that are due. The clock
-    runs from the first body to the last; the server's CPU is all it used meanwhile, vacuums included.
+    runs from the first body to the last. `backend_cpu` is that of the worker's sessions, `server_cpu` that of the whole
+    server, with the autovacuum that may happen to visit any of the four meanwhile.
     """
     series: dict[str, dict[str, list[float]]] = {}
     with ExitStack() as stack:
@@ -58,10 +71,12 @@ def measure(services: Services, size: Growth) -> dict[str, dict[str, list[float]
                 stage.enqueue(size.tasks)
                 if number == 0:
                     metrics["buffers_per_claim"] = [stage.buffers_of_claim()]
-                seconds, cpu = stage.drain(size.tasks)
-                spent[stage.name] += seconds
-                metrics.setdefault("rate", []).append(size.tasks / seconds)
-                metrics.setdefault("server_cpu_per_1k", []).append(cpu / size.tasks * 1000)
+                drained = stage.drain(size.tasks)
+                spent[stage.name] += drained.seconds
+                metrics.setdefault("rate", []).append(size.tasks / drained.seconds)
+                for name in ("backend_cpu", "server_cpu"):
+                    per_1k = getattr(drained, name) / size.tasks * 1000
+                    metrics.setdefault(f"{name}_per_1k", []).append(per_1k)
         for stage in stages:
             metrics = series[stage.name]
             metrics["rate_of_all"] = [size.tasks * size.rounds / spent[stage.name]]
@@ -111,20 +126,22 @@ class _Stage:
         self._session.services.marks.clear()
         self._session.call("enqueue_bulk", first=0, count=count)
 
-    def drain(self, count: int) -> tuple[float, float]:
-        """Seconds from the first body to the last, and CPU seconds of the server."""
+    def drain(self, count: int) -> Drained:
+        """Let the worker have what is enqueued."""
         services = self._session.services
         server = services.pid_of(self._session.system)
-        cpu = processes.tree_cpu([server])
+        backends = [row[0] for row in self.connection.execute(BACKENDS).fetchall()]
+        cpu, backend_cpu = processes.tree_cpu([server]), processes.tree_cpu(backends)
         self._execute(RESUME)
         try:
             services.marks.wait(0, count, TIMEOUT)
         except TimeoutError as error:
             raise SystemFailedError(f"{self.name}: {error}, see {self._session.log}") from error
         cpu = processes.tree_cpu([server]) - cpu
+        backend_cpu = processes.tree_cpu(backends) - backend_cpu
         self.pause()
         first, last = services.marks.span(0, count)
-        return (last - first) / 1e9, cpu
+        return Drained((last - first) / 1e9, backend_cpu, cpu)
 
     def buffers_of_claim(self) -> float:
         """Shared buffers touched by a claim of 100 rows; it is undone again."""
