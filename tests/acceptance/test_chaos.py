@@ -163,7 +163,7 @@ def test_the_server_is_restarted(
         with psycopg.connect(server.database_url, autocommit=True) as connection:
             eventually(lambda: live(connection) == 0, TERMINAL_WAIT_S)
             ends, starts = summary(connection), begun(tmp_path)
-        report("server restarts", count, starts, connection, time.monotonic() - blow)
+            report("server restarts", count, starts, connection, time.monotonic() - blow)
         assert worker.returncode is None
         assert sum(ends.values()) == count
         assert max(starts.values()) == 1
