@@ -25,6 +25,8 @@ from tests.core.apps import make_app, make_queue_app
 from tests.core.task_rows import TaskRows
 from tests.helpers import eventually
 
+WAITING = "select pid from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+
 
 def pack(weight: int, to: str = "here") -> TaskResult[int, TaskError]:
     return TaskResult(ok=weight)
@@ -188,10 +190,7 @@ def test_a_second_send_waits_for_an_uncommitted_first(
         sent: list[Any] = []
         waiter = threading.Thread(target=lambda: sent.append(task.with_options(idempotency_key="k").send(5)))
         waiter.start()
-        waiting = (
-            "select pid from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
-        )
-        eventually(lambda: rows.execute(waiting))
+        eventually(lambda: rows.execute(WAITING))
         assert not sent
         connection.commit()
         waiter.join(timeout=20)
@@ -209,7 +208,7 @@ def test_the_wait_for_an_uncommitted_first_has_an_end(rows: TaskRows, database_u
         assert (error.code, error.retryable) == (TaskSendErrorCode.ENQUEUE_FAILED, True)
         assert isinstance(error.exception, psycopg.errors.LockNotAvailable)
         assert "idempotency key" in error.message
-        assert rows.execute("select 1 from pg_locks where not granted") == []
+        assert rows.execute(WAITING) == []
         connection.commit()
     assert task.retry_send(error).unwrap().task_id == first.task_id
     assert rows.count() == 1
