@@ -124,12 +124,20 @@ def test_what_a_worker_counts(shop: Workshop, tmp_path: Path) -> None:
         eventually(lambda: value(finished % ("CANCELLED", "nap")) == 1, 30)
         assert value('horsies_executor_restarts_total{reason="cancel"}') == 1
         assert value("horsies_db_errors_total") == 0
-        with psycopg.connect(shop.tasks.URL, autocommit=True) as connection:
-            connection.execute(
+        with (
+            psycopg.connect(shop.tasks.URL) as holder,
+            psycopg.connect(shop.tasks.URL, autocommit=True) as connection,
+        ):
+            holder.execute("lock table horsies.queues in access exclusive mode")
+            handle = shop.tasks.noop.send(1).unwrap()
+            cut = (
                 "select pg_terminate_backend(pid) from pg_stat_activity"
-                " where datname = current_database() and application_name = 'horsies worker cycle'"
+                " where application_name = 'horsies worker cycle' and %s = any (pg_blocking_pids(pid))"
             )
-        assert shop.tasks.noop.send(1).unwrap().get(WAIT_MS).ok_value == 1, worker.output
+            eventually(lambda: connection.execute(cut, [holder.info.backend_pid]).fetchone(), 30)
+            eventually(lambda: value("horsies_db_errors_total") >= 1, 30)
+            holder.rollback()
+        assert handle.get(WAIT_MS).ok_value == 1, worker.output
 
 
 def test_held_rows_start_first_and_go_back_at_a_stop(database_url: str, tmp_path: Path) -> None:
@@ -173,12 +181,13 @@ def test_what_is_held_for_too_long_is_given_back(database_url: str, tmp_path: Pa
         psycopg.connect(database_url, autocommit=True) as connection,
         shop.worker("--processes", "1"),
     ):
-        shop.tasks.nap.send(str(tmp_path), "long", 30.0).unwrap()
+        long = shop.tasks.nap.send(str(tmp_path), "long", 60.0).unwrap()
         eventually(lambda: notes(tmp_path) == ["begin long"], 30)
         held = shop.tasks.noop.send(1).unwrap()
         eventually(lambda: held.info().unwrap().status is TaskStatus.CLAIMED, 30)
         generation = "select claim_generation from horsies.tasks where id = %s"
         eventually(lambda: (connection.execute(generation, [held.task_id]).fetchone() or (0,))[0] > 1, 30)
+        assert long.cancel(include_running=True).unwrap().stopped
 
 
 def test_nothing_is_started_after_a_silence_too_long(database_url: str, tmp_path: Path) -> None:
