@@ -274,7 +274,10 @@ def test_a_stop_during_a_transaction_that_hangs(database_url: str, audit: Audit,
         process.wait_for("leading")
         eventually(lambda: fired(audit))
         blocker.execute("lock table horsies.tasks in exclusive mode")
-        blocked = "select 1 from pg_stat_activity where cardinality(pg_blocking_pids(pid)) > 0"
+        blocked = (
+            "select 1 from pg_stat_activity"
+            " where datname = current_database() and cardinality(pg_blocking_pids(pid)) > 0"
+        )
         with psycopg.connect(database_url, autocommit=True) as admin:
             eventually(lambda: admin.execute(blocked).fetchone())
         process.send_signal(signal.SIGTERM)

@@ -30,10 +30,13 @@ type StartWorker = Callable[..., AbstractContextManager[RunningProcess]]
 def flows(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The module tests.acceptance.apps.flows, its app on this test's database."""
     monkeypatch.setenv("ACCEPTANCE_DATABASE_URL", database_url)
+    before = sys.modules.pop(APP, None)  # imported by a test that has its own database
     module = importlib.import_module(APP)
     yield module
     module.app.get_broker().close()
     del sys.modules[APP]
+    if before is not None:
+        sys.modules[APP] = before
 
 
 @pytest.fixture

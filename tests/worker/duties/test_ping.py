@@ -120,7 +120,9 @@ async def test_a_cancelled_ping_leaves_no_subscription_behind(stage: Stage) -> N
     asking = asyncio.create_task(stage.broker.ping_workers_async(timeout_seconds=3600))
     ear = stage.heard(PING)
     await until(
-        lambda: stage.rows.execute("select 1 from pg_stat_activity where query ilike 'listen%%pong%%'")
+        lambda: stage.rows.execute(
+            "select 1 from pg_stat_activity where datname = current_database() and query ilike 'listen%%pong%%'"
+        )
     )
     asking.cancel()
     await asyncio.gather(asking, return_exceptions=True)
