@@ -29,10 +29,10 @@ imports:  ## who may import whom
 	$(RUN) lint-imports
 
 test:  ## all tests
-	$(RUN) pytest -n 4
+	$(RUN) pytest -n 4 --dist worksteal
 
 quick:  ## the tests that take no time
-	$(RUN) pytest -n 4 -m "not slow and not chaos"
+	$(RUN) pytest -n 4 --dist worksteal -m "not slow and not chaos"
 
 check: lint imports types test  ## what a change must pass
 
