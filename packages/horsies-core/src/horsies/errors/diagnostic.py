@@ -64,7 +64,8 @@ class SourceLocation:
 
     def get_source_line(self) -> str | None:
         """Text of the line without its end; `None` if it cannot be read."""
-        text = linecache.getline(self.file, self.line)
+        # Python keeps the text of `-c` under the name that all compiled strings share.
+        text = "" if self.file == "<string>" else linecache.getline(self.file, self.line)
         return text.rstrip() if text else None
 
     def format_short(self) -> str:
