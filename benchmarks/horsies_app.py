@@ -13,9 +13,3 @@ mark = from_environment().mark
 def noop(n: int) -> TaskResult[int, TaskError]:
     mark(n)
     return TaskResult(ok=n)
-
-
-@app.task("noop_async")
-async def noop_async(n: int) -> TaskResult[int, TaskError]:
-    mark(n)
-    return TaskResult(ok=n)

@@ -41,15 +41,16 @@ def horsies(
     *options: str,
     name: str = "horsies",
     driver: str = "benchmarks.horsies_driver",
+    application: str = "benchmarks.horsies_app",
 ) -> System:
     return System(
         name=name,
         service="postgres",
         driver=driver,
-        application="benchmarks.horsies_app",
+        application=application,
         library="horsies",
         worker=(
-            *("-m", "horsies_worker", "benchmarks.horsies_app:app"),
+            *("-m", "horsies_worker", f"{application}:app"),
             *("--processes", str(executors), "--loglevel", "WARNING"),
             *options,
         ),
@@ -58,8 +59,12 @@ def horsies(
 
 def horsies_async() -> System:
     """Its `async def` tasks, up to 100 at once in each of two processes."""
-    driver = "benchmarks.horsies_async_driver"
-    return horsies(2, "--concurrency", "100", name="horsies async", driver=driver)
+    return horsies(
+        *(2, "--concurrency", "100"),
+        name="horsies async",
+        driver="benchmarks.horsies_async_driver",
+        application="benchmarks.horsies_async_app",
+    )
 
 
 def horsies_recycled() -> System:

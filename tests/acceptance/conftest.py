@@ -1,7 +1,5 @@
 """A worker process and the app it runs, on a database of the test's own."""
 
-import importlib
-import sys
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -9,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.acceptance.fresh_module import fresh_module
 from tests.fixtures.roles import for_worker
 from tests.helpers import RunningProcess, running_module
 
@@ -22,13 +21,8 @@ type StartWorker = Callable[..., AbstractContextManager[RunningProcess]]
 def basic(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Generator[Any]:
     """The module tests.acceptance.apps.basic, its app on this test's database."""
     monkeypatch.setenv("ACCEPTANCE_DATABASE_URL", database_url)
-    before = sys.modules.pop(APP, None)  # imported by a test that has its own database
-    module = importlib.import_module(APP)
-    yield module
-    module.app.get_broker().close()
-    del sys.modules[APP]
-    if before is not None:
-        sys.modules[APP] = before
+    with fresh_module(APP) as module:
+        yield module
 
 
 @pytest.fixture

@@ -1,12 +1,11 @@
 """Running the workflows of apps/random_flows.py in worker processes."""
 
-import importlib
-import sys
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.acceptance.fresh_module import fresh_module
 from tests.acceptance.random_graphs import RandomGraph
 from tests.helpers import RunningProcess, running_module
 
@@ -14,15 +13,9 @@ ROOT = Path(__file__).parent.parent.parent
 APP = "tests.acceptance.apps.random_flows"
 
 
-@contextmanager
-def imported() -> Generator[Any]:
+def imported() -> AbstractContextManager[Any]:
     """The module, made anew; it takes seeds and database from the environment."""
-    module = importlib.import_module(APP)
-    try:
-        yield module
-    finally:
-        module.app.get_broker().close()
-        del sys.modules[APP]
+    return fresh_module(APP)
 
 
 @contextmanager

@@ -20,9 +20,10 @@ import psutil
 import psycopg
 import pytest
 
-from tests.acceptance.conftest import StartWorker
+from tests.acceptance.conftest import APP, ROOT, StartWorker
+from tests.acceptance.fresh_module import fresh_module
 from tests.fixtures.server import PrivateServer
-from tests.helpers import RunningProcess, eventually
+from tests.helpers import RunningProcess, eventually, running_module
 
 LONG = os.environ.get("HORSIES_CHAOS") == "long"
 TERMINAL_WAIT_S = 180.0
@@ -252,14 +253,7 @@ def test_workers_are_stopped_under_load(
 @contextmanager
 def private_app(server: PrivateServer, monkeypatch: pytest.MonkeyPatch) -> Generator[tuple[Any, Any]]:
     """The basic app and a starter of its workers on a server of the test's own."""
-    import importlib
-    import sys
-
-    from tests.acceptance.conftest import APP, ROOT
-    from tests.helpers import running_module
-
     monkeypatch.setenv("ACCEPTANCE_DATABASE_URL", server.database_url)
-    module = importlib.import_module(APP)
 
     @contextmanager
     def start(*arguments: str) -> Generator[RunningProcess]:
@@ -270,8 +264,5 @@ def private_app(server: PrivateServer, monkeypatch: pytest.MonkeyPatch) -> Gener
             worker.wait_for("ready:")
             yield worker
 
-    try:
+    with fresh_module(APP) as module:
         yield module, start
-    finally:
-        module.app.get_broker().close()
-        del sys.modules[APP]

@@ -1,8 +1,6 @@
 """A pooler in transaction mode between everything and the database (D-002, CF-23): PgBouncer, if it is installed."""
 
 import asyncio
-import importlib
-import sys
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,6 +11,7 @@ import psycopg
 import pytest
 
 from horsies import BrokerErrorCode, OutcomeCode
+from tests.acceptance.fresh_module import fresh_module
 from tests.core.task_rows import TaskRows
 from tests.fixtures.pooler import SERVER_CONNECTIONS, find_pgbouncer, pgbouncer
 from tests.helpers import RunningProcess, eventually, running_module
@@ -41,10 +40,8 @@ def pooled(database_url: str, pooled_url: str, monkeypatch: pytest.MonkeyPatch) 
     """The module tests.acceptance.apps.pooled, its app behind the pooler."""
     monkeypatch.setenv("ACCEPTANCE_DATABASE_URL", database_url)
     monkeypatch.setenv("ACCEPTANCE_POOLED_URL", pooled_url)
-    module = importlib.import_module(APP)
-    yield module
-    module.app.get_broker().close()
-    del sys.modules[APP]
+    with fresh_module(APP) as module:
+        yield module
 
 
 @pytest.fixture

@@ -1,8 +1,6 @@
 """Rules of workflows that show in a running worker only: damage, rollbacks, who reads values, locked trees, upkeep."""
 
-import importlib
 import os
-import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -13,6 +11,7 @@ import pytest
 
 from horsies import OperationalErrorCode, WorkflowStatus
 from horsies.workflow.node_key import NodeKey
+from tests.acceptance.fresh_module import fresh_module
 from tests.acceptance.notes import notes as all_notes
 from tests.helpers import RunningProcess, eventually, running_module
 
@@ -31,10 +30,8 @@ def flows(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     """The module with the workflows, its app on this test's database."""
     monkeypatch.setenv("ACCEPTANCE_DATABASE_URL", database_url)
     monkeypatch.setenv("RULE_FLOWS_FOLDER", str(tmp_path))
-    module = importlib.import_module(APP)
-    yield module
-    module.app.get_broker().close()
-    del sys.modules[APP]
+    with fresh_module(APP) as module:
+        yield module
 
 
 @pytest.fixture

@@ -1,9 +1,7 @@
 """Workflows with a real worker: what tasks are given, steps, children, control, and what outlives a killed worker."""
 
-import importlib
 import os
 import signal
-import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -16,6 +14,7 @@ import pytest
 from horsies import OperationalErrorCode, OutcomeCode, SubWorkflowError, WorkflowStatus, WorkflowTaskStatus
 from horsies.workflow.node_key import NodeKey
 from horsies.workflow.nodes import TaskNode
+from tests.acceptance.fresh_module import fresh_module
 from tests.acceptance.notes import notes
 from tests.helpers import RunningProcess, eventually, running_module
 
@@ -30,13 +29,8 @@ type StartWorker = Callable[..., AbstractContextManager[RunningProcess]]
 def flows(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The module tests.acceptance.apps.flows, its app on this test's database."""
     monkeypatch.setenv("ACCEPTANCE_DATABASE_URL", database_url)
-    before = sys.modules.pop(APP, None)  # imported by a test that has its own database
-    module = importlib.import_module(APP)
-    yield module
-    module.app.get_broker().close()
-    del sys.modules[APP]
-    if before is not None:
-        sys.modules[APP] = before
+    with fresh_module(APP) as module:
+        yield module
 
 
 @pytest.fixture

@@ -1,9 +1,7 @@
 """Opens tests/acceptance/apps/workshop.py on a test's database and starts workers for it."""
 
-import importlib
 import json
 import os
-import sys
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -11,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from tests.acceptance.fresh_module import fresh_module
 from tests.helpers import RunningProcess, running_module
 
 ROOT = Path(__file__).parent.parent.parent
@@ -42,10 +41,5 @@ type OpenWorkshop = Callable[..., AbstractContextManager[Workshop]]
 def open_workshop(database_url: str, **settings: object) -> Generator[Workshop]:
     """The app with these fields of AppConfig, in this process and in its workers."""
     environment = {"ACCEPTANCE_DATABASE_URL": database_url, "WORKSHOP_SETTINGS": json.dumps(settings)}
-    with patch.dict(os.environ, environment):
-        tasks = importlib.import_module(MODULE)
-    try:
+    with patch.dict(os.environ, environment), fresh_module(MODULE) as tasks:
         yield Workshop(tasks, {**environment})
-    finally:
-        tasks.app.get_broker().close()
-        del sys.modules[MODULE]

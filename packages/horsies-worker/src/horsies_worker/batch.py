@@ -21,11 +21,7 @@ class Batch:
 
     def is_empty(self) -> bool:
         """Nothing to write, nothing wanted."""
-        return self.only_claims() and not self.demand
-
-    def only_claims(self) -> bool:
-        """Nothing to write, and it starts at the front."""
-        return not (self.completed or self.ended or self.back or self.starts or self.marks)
+        return not (self.completed or self.ended or self.back or self.starts or self.demand)
 
     def flights(self) -> list[Flight]:
         """Those whose end or return it writes."""
@@ -44,7 +40,7 @@ class Batch:
     def split(self) -> tuple["Batch", "Batch"]:
         """What belongs to no workflow, and what belongs to one."""
         if not any(flight.workflow_id for flight in self.flights()):
-            return self, Batch()
+            return self, NO_BATCH
         plain, nodes = Batch(starts=self.starts, demand=self.demand, marks=self.marks), Batch()
         for outcome in self.completed:
             (nodes if outcome.flight.workflow_id else plain).completed.append(outcome)
@@ -60,3 +56,7 @@ class Batch:
         singles += [Batch(ended=[outcome]) for outcome in self.ended]
         rest = Batch(back=self.back, starts=self.starts, demand=self.demand, marks=self.marks)
         return [*singles, rest]
+
+
+NO_BATCH = Batch()
+"""What is not there; nobody adds to it."""

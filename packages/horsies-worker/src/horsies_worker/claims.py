@@ -18,7 +18,7 @@ from horsies.db.effects import Row
 from horsies.db.statement import prepared
 from horsies.sql import Statements
 from horsies.transient import is_transient
-from horsies_worker.batch import Batch
+from horsies_worker.batch import NO_BATCH, Batch
 from horsies_worker.ends import PolicyOf, completed_params, ended_json
 from horsies_worker.executor_pool import ExecutorPool
 from horsies_worker.failures import unstorable
@@ -29,13 +29,14 @@ from horsies_worker.places import LANES, Demand, Lane
 
 logger = logging.getLogger("horsies.worker")
 
-_NOTHING: dict[str, object] = {
-    "ids": "{}",
-    "generations": "{}",
-    "results": "{}",
-    "run_us": "{}",
-    "ran_at": "{}",
+_NOTHING: Mapping[str, object] = {
+    **dict.fromkeys(
+        ("ids", "generations", "results", "run_us", "ran_at", "back_ids", "back_generations", "freed"), "{}"
+    ),
+    **dict.fromkeys(("ends", "starts", "marks")),
+    **NO_NODES,
 }
+"""A cycle that writes nothing and claims from the front."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class ClaimSettings:
     executors: Mapping[Lane, str]  # the executor values of rows in each lane, separated by commas
 
     def params(self) -> dict[str, object]:
-        """The statement's constant parameters."""
+        """The parameters of a cycle that asks for nothing."""
         queues = sorted(self.queues, key=lambda queue: (queue.rank, queue.name))
         return {
             "worker": self.worker_id,
@@ -67,9 +68,8 @@ class ClaimSettings:
             "ranks": arrays.plain(queue.rank for queue in queues),
             "caps": arrays.plain("NULL" if queue.cap is None else queue.cap for queue in queues),
             "cluster_cap": self.cluster_cap,
-            "marks": None,
-            "starts": None,
             "now": None,
+            **_NOTHING,
         }
 
 
@@ -94,7 +94,7 @@ class Claims:
         self._waiting_link = waiting_link
         self._identity_params: tuple[list[int], dict[str, object]] = ([], {})
         self._cycle = prepared(statements["cycle"])
-        self._next_claim: tuple[Demand, list[bytes | None]] | None = None
+        self._claim_values: tuple[Demand, Mapping[str, object], list[bytes | None]] | None = None
 
     def attach(self, pool: ExecutorPool, known: Callable[[], list[Flight]]) -> None:
         """Whose executors run what is claimed, and what this worker answers for."""
@@ -109,8 +109,8 @@ class Claims:
         )
 
     def prepare(self, places: Demand) -> None:
-        """Make the parameters of a cycle that only fills these places; it is known again by the same object."""
-        self._next_claim = (places, self._cycle.values(self._params(Batch(demand=places))))
+        """Make the parameters of a cycle that fills these places; they are known again by the same object."""
+        self._values_of_claim(places)
 
     async def cycle(self, batch: Batch) -> list[Row]:
         """One round trip, repeated through outages until it is answered (R-077, R-120).
@@ -155,10 +155,7 @@ class Claims:
             return await self._answered(Batch(ended=[unstorable(flight, why)]))
 
     async def _answered(self, batch: Batch) -> list[Row]:
-        if self._next_claim is not None and self._next_claim[0] is batch.demand and batch.only_claims():
-            values = self._next_claim[1]
-        else:
-            values = self._cycle.values(self._params(batch))
+        values = self._cycle.changed(self._values_of_claim(batch.demand), self._changes(batch))
         attempt = 0
         while True:
             try:
@@ -196,35 +193,45 @@ class Claims:
             self._statements["return_undispatched"], {"worker": self._settings.worker_id, "kept": kept}
         )
 
-    def _params(self, batch: Batch) -> dict[str, object]:
+    def _values_of_claim(self, places: Demand) -> list[bytes | None]:
+        """The parameters of a cycle that only claims."""
+        identities = self._identities()
+        made = self._claim_values
+        if made is None or made[0] is not places or made[1] is not identities:
+            lanes: list[Lane] = [lane for lane in LANES if lane in places.lanes]
+            params = {
+                **self._constant,
+                **identities,
+                "lanes": arrays.plain(lanes),
+                "executors": arrays.texts(self._settings.executors[lane] for lane in lanes),
+                "places": arrays.texts(arrays.plain(self._places(places, lane)) for lane in lanes),
+            }
+            made = self._claim_values = (places, identities, self._cycle.values(params))
+        return made[2]
+
+    def _changes(self, batch: Batch) -> dict[str, object]:
+        """What is to be written, as parameters."""
         plain, nodes = batch.split()
-        params = self._plain_params(plain)
-        params.update(NO_NODES if nodes.is_empty() else self._node_params(nodes))
-        if nodes.flights():
-            params["freed"] = arrays.texts(self._freed(batch))
-        return params
+        changes: dict[str, object] = {}
+        if plain.completed:
+            changes = completed_params(plain.completed)
+        if plain.ended:
+            changes["ends"] = ended_json(plain.ended, self._policy_of, self._pool.identities())
+        if plain.back:
+            changes["back_ids"] = arrays.plain(f.id for f in plain.back)
+            changes["back_generations"] = arrays.plain(f.generation for f in plain.back)
+        if batch.starts:
+            changes["starts"] = _starts(batch)
+        if batch.marks is not None:
+            changes["marks"] = batch.marks
+        if nodes is not NO_BATCH:
+            changes.update(self._node_params(nodes))
+        if self.are_capped and (freed := self._freed(batch)):
+            changes["freed"] = arrays.texts(freed)
+        return changes
 
     def _node_params(self, nodes: Batch) -> Mapping[str, object]:
         return node_params(nodes, self._policy_of, self._pool.identities())
-
-    def _plain_params(self, batch: Batch) -> dict[str, object]:
-        places = batch.demand
-        lanes: list[Lane] = [lane for lane in LANES if lane in places.lanes]
-        ends = ended_json(batch.ended, self._policy_of, self._pool.identities())
-        return {
-            **self._constant,
-            **self._identities(),
-            **(completed_params(batch.completed) if batch.completed else _NOTHING),
-            "ends": ends,
-            "back_ids": arrays.plain(f.id for f in batch.back),
-            "back_generations": arrays.plain(f.generation for f in batch.back),
-            "lanes": arrays.plain(lanes),
-            "executors": arrays.texts(self._settings.executors[lane] for lane in lanes),
-            "places": arrays.texts(arrays.plain(self._places(places, lane)) for lane in lanes),
-            "freed": arrays.texts(self._freed(batch)),
-            "marks": batch.marks,
-            "starts": _starts(batch),
-        }
 
     def _places(self, places: Demand, lane: Lane) -> list[int]:
         """The number of the executor for each row wanted, as `claim_rows` takes it."""
@@ -237,7 +244,7 @@ class Claims:
 
     def _freed(self, batch: Batch) -> list[str]:
         """The queues in which this batch may let others start: those under a cap."""
-        if not self.are_capped or not (flights := batch.flights()):
+        if not (flights := batch.flights()):
             return []
         if self._settings.cluster_cap is not None:
             return [queue.name for queue in self._settings.queues]

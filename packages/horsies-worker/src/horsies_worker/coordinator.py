@@ -24,7 +24,7 @@ from horsies_worker.held import Held
 from horsies_worker.lookout import LAST, Lookout
 from horsies_worker.low_water import LowWater
 from horsies_worker.metrics import WorkerMetrics
-from horsies_worker.places import LANES, Demand, Lane, demand, fits
+from horsies_worker.places import LANES, Demand, Lane, Places, fits
 from horsies_worker.read_ahead import ReadAhead
 from horsies_worker.time_limits import TimeLimits, stop_run
 from horsies_worker.withdrawing import WaitingWatch
@@ -58,7 +58,7 @@ class Coordinator:
         self._make_flight = make_flight
         self._contact = contact
         self._held = held
-        self._concurrency = concurrency
+        self._places = Places(self.read_ahead, concurrency)
         self._pool: ExecutorPool
         self._limits = TimeLimits()
         self._waiting = Batch()
@@ -67,8 +67,6 @@ class Coordinator:
         self._lookout = Lookout(usual_lanes, poll_interval_s, self._wake.set)
         self._low_water = LowWater(poll_interval_s)
         self._claiming = True
-        self._next: Demand | None = None
-        """Made while the worker rests: what the next wake-up will most likely ask for."""
         self._seq = 0
         self._watch = WaitingWatch(lambda: self._pool.executors)
         self._busy = BusyTrees(self._finish_busy, self._put_back)
@@ -76,6 +74,7 @@ class Coordinator:
     def attach(self, pool: ExecutorPool) -> None:
         """The pool whose events come here."""
         self._pool = pool
+        self._places.attach(pool)
         self._claims.attach(pool, self.flights)
 
     # -- what others say
@@ -205,19 +204,19 @@ class Coordinator:
             "%s (pid %d) is gone; of its tasks %d had begun, %d had not",
             *(executor.name, executor.pid, len(begun), len(not_begun)),
         )
-        self._next = None
+        self._places.changed()
         self._pool.replace(executor)
         self._wake.set()
 
     def executor_ready(self) -> None:
         """A replacement can take tasks."""
-        self._next = None
+        self._places.changed()
         self.claim_soon(everywhere=True)
 
     def executor_too_big(self, executor: ExecutorProcess, rss: int) -> None:
         """Another process takes its place (R-039)."""
         logger.info("%s holds %.0f MB and is replaced", executor.name, rss / 1e6)
-        self._next = None
+        self._places.changed()
         self._pool.retire(executor, "memory")
 
     # -- the loop
@@ -245,8 +244,7 @@ class Coordinator:
             if not self._claiming:
                 self._wake.set()
             elif not self._lookout.wanted and not self.flights():
-                self._next = self._demand(self._lookout.usual, self._lookout.usual)
-                self._claims.prepare(self._next)
+                self._claims.prepare(self._demand(self._lookout.usual, self._lookout.usual))
         self._lookout.stop()
         self._watch.stop()
 
@@ -262,7 +260,6 @@ class Coordinator:
 
     def _take_batch(self) -> Batch:
         batch, self._waiting = self._waiting, Batch()
-        next_demand, self._next = self._next, None
         if not self._claiming or self._contact.is_lost:
             return batch
         if self._held:
@@ -273,17 +270,13 @@ class Coordinator:
                 self._demand(wanted | self._held.lanes, wanted), self.read_ahead.is_quick
             )
         elif wanted:
-            if next_demand is not None and frozenset(wanted) == self._lookout.usual and batch.is_empty():
-                batch.demand = next_demand
-            else:
-                batch.demand = self._demand(wanted, wanted)
+            batch.demand = self._demand(wanted, wanted)
         if batch.demand:
             batch.marks = self._low_water.next(time.monotonic())
         return batch
 
     def _demand(self, lanes: Collection[Lane], wanted: Collection[Lane]) -> Demand:
-        room = self._held.room(wanted)
-        return demand(self._pool, self.read_ahead, self._concurrency, lanes, self._lookout.idle_for, room)
+        return self._places.demand(lanes, self._lookout.idle_for, self._held.room(wanted))
 
     async def _finish_busy(self, nodes: Batch) -> None:
         self._take_rows(await self._claims.finish_busy(nodes), nodes, saw_all=False, took_s=0.0)

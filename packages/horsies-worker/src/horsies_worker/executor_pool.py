@@ -91,6 +91,11 @@ class ExecutorPool:
             executor.stop()
             self._do(self._forget_when_gone(executor))
 
+    @property
+    def is_limited(self) -> bool:
+        """Whether executors are replaced after so many tasks."""
+        return self._max_tasks > 0
+
     def tasks_left(self, executor: ExecutorProcess) -> int:
         """How many more tasks it may take."""
         return self._max_tasks - executor.taken if self._max_tasks else 1 << 30

@@ -13,7 +13,6 @@ from horsies_worker.executor_process import ExecutorProcess
 from horsies_worker.flight import Flight
 from horsies_worker.read_ahead import ReadAhead
 
-type TasksLeft = Callable[[ExecutorProcess], int]
 type Lane = Literal["process", "shared"]
 LANES: tuple[Lane, Lane] = ("process", "shared")
 
@@ -47,33 +46,61 @@ class Demand:
         return self.process if lane == "process" else self.shared
 
 
-def demand(
-    pool: ExecutorPool,
-    read_ahead: ReadAhead,
-    concurrency: int,
-    wanted: Collection[Lane],
-    idle_for: Lane | None,
-    hold: Mapping[Lane, int],
-) -> Demand:
-    """What may be claimed.
+class Places:
+    """What may be claimed, by what the executors have."""
 
-    Args:
-        pool: Whose executors there are.
-        read_ahead: How many rows may wait behind a running one.
-        concurrency: Of thread and async tasks in an executor.
-        wanted: Lanes that may have rows.
-        idle_for: Who gets idle executors; None: both.
-        hold: How many rows more may be held, by lane.
-    """
-    ready = [executor for executor in pool.executors if executor.ready]
-    process = [e for e in ready if e.lane == "process" or (e.lane is None and idle_for != "shared")]
-    shared = [e for e in ready if e.lane == "shared" or (e.lane is None and idle_for != "process")]
-    return Demand(
-        _process_places(process, read_ahead, pool.tasks_left) if "process" in wanted else [],
-        _shared_places(shared, concurrency, pool.tasks_left) if "shared" in wanted else [],
-        frozenset(wanted),
-        hold,
-    )
+    def __init__(self, read_ahead: ReadAhead, concurrency: int) -> None:
+        self._read_ahead = read_ahead
+        self._concurrency = concurrency
+        self._pool: ExecutorPool
+        self._at_rest: tuple[int, Demand] | None = None
+        """Depth and demand of the last time that all executors were idle: mostly the next one is the same."""
+
+    def attach(self, pool: ExecutorPool) -> None:
+        """Whose executors they are."""
+        self._pool = pool
+
+    def changed(self) -> None:
+        """There are other executors than before."""
+        self._at_rest = None
+
+    def demand(self, lanes: Collection[Lane], idle_for: Lane | None, hold: Mapping[Lane, int]) -> Demand:
+        """What may be claimed; the same object as before if that has not changed for a worker at rest.
+
+        Args:
+            lanes: Those that may have rows.
+            idle_for: Who gets idle executors; None: both.
+            hold: How many rows more may be held, by lane.
+        """
+        pool, depth = self._pool, self._read_ahead.depth()
+        executors = pool.executors
+        rests = idle_for is None and not pool.is_limited and not any(e.flights for e in executors)
+        if rests and self._at_rest is not None:
+            old_depth, before = self._at_rest
+            if old_depth == depth and before.lanes == lanes and before.hold == hold:
+                return before
+        ready = [executor for executor in executors if executor.ready]
+        process = [e for e in ready if e.lane == "process" or (e.lane is None and idle_for != "shared")]
+        shared = [e for e in ready if e.lane == "shared" or (e.lane is None and idle_for != "process")]
+        made = Demand(
+            self._process_places(process, depth) if "process" in lanes else [],
+            self._shared_places(shared) if "shared" in lanes else [],
+            frozenset(lanes),
+            hold,
+        )
+        if rests:
+            self._at_rest = (depth, made)
+        return made
+
+    def _process_places(self, executors: list[ExecutorProcess], depth: int) -> list[ExecutorProcess]:
+        if depth == 1:
+            return [executor for executor in executors if not executor.flights]
+        left = self._pool.tasks_left
+        return _breadth_first([(e, min(_room(e, depth, self._read_ahead), left(e))) for e in executors])
+
+    def _shared_places(self, executors: list[ExecutorProcess]) -> list[ExecutorProcess]:
+        left = self._pool.tasks_left
+        return _breadth_first([(e, min(self._concurrency - len(e.flights), left(e))) for e in executors])
 
 
 def fits(
@@ -86,25 +113,6 @@ def fits(
     if flight.kind != "process":
         return before.kind != "process"
     return before.kind == "process" and is_quick(flight.task_name) and is_quick(before.task_name)
-
-
-def _process_places(
-    executors: list[ExecutorProcess], read_ahead: ReadAhead, tasks_left: TasksLeft
-) -> list[ExecutorProcess]:
-    depth = read_ahead.depth()
-    if depth == 1:
-        return [executor for executor in executors if not executor.flights]
-    return _breadth_first(
-        [(executor, min(_room(executor, depth, read_ahead), tasks_left(executor))) for executor in executors]
-    )
-
-
-def _shared_places(
-    executors: list[ExecutorProcess], concurrency: int, tasks_left: TasksLeft
-) -> list[ExecutorProcess]:
-    return _breadth_first(
-        [(executor, min(concurrency - len(executor.flights), tasks_left(executor))) for executor in executors]
-    )
 
 
 def _breadth_first(rooms: list[tuple[ExecutorProcess, int]]) -> list[ExecutorProcess]:

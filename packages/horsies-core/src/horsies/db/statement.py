@@ -39,6 +39,15 @@ class Prepared:
         """The parameters as text, in their order."""
         return [encoded(params[name]) for name in self.parameters]
 
+    def changed(self, values: list[bytes | None], params: Mapping[str, object]) -> list[bytes | None]:
+        """`values` with some parameters of another value; the list itself stays as it is."""
+        if not params:
+            return values
+        changed = values.copy()
+        for name, value in params.items():
+            changed[self.parameters.index(name)] = encoded(value)
+        return changed
+
 
 @cache
 def prepared(statement: bytes) -> Prepared:

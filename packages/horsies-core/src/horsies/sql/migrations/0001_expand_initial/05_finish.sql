@@ -304,6 +304,9 @@ begin
                 _rooms := _c._rooms;
                 _claimed := _c._claimed;
                 return query select * from unnest(_claimed);
+                if cardinality(_made) = 1 and (_claimed[1]).id = _made[1]::text then
+                    _made := '{}';                  -- the next of a chain: nobody else need look for it
+                end if;
                 if cardinality(_lanes) > 1 and _rank is not null then
                     return query select 'first', null::text, null::bigint, null::text, null::text, null::text, null::text,
                         null::text, null::integer, _rank::smallint, _priority, (_claimed[1]).seconds, null::text,
@@ -319,8 +322,7 @@ begin
             end if;
         end loop;
     end if;
-    -- Of the rows that the ends above have brought, this worker claimed what it could: in a chain, the only one.
-    if cardinality(_made) > 1 or cardinality(_made) = 1 and (_claimed[1]).id is distinct from _made[1]::text then
+    if cardinality(_made) > 0 then
         perform {schema}.wake_queues(_made);
     end if;
     -- Room under a cap that this worker has freed and does not use itself: others may be waiting for it (R-062).

@@ -21,25 +21,7 @@ from horsies import (
 from horsies.connections import UnusableConnectionError, connection_problem, unwrap, unwrap_async
 from tests.core.apps import make_app
 from tests.core.task_rows import TaskRows
-
-
-def pack(weight: int) -> TaskResult[int, TaskError]:
-    return TaskResult(ok=weight)
-
-
-@pytest.fixture
-def rows(database_url: str) -> Iterator[TaskRows]:
-    found = TaskRows(database_url)
-    found.execute("create table orders (number int primary key)")
-    yield found
-    found.close()
-
-
-@pytest.fixture
-def app(database_url: str) -> Iterator[Horsies]:
-    found = make_app(database_url)
-    yield found
-    found.get_broker().close()
+from tests.core.transactions.conftest import pack
 
 
 def register(app: Horsies) -> Any:
