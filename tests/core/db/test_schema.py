@@ -42,16 +42,16 @@ def sent(rows: TaskRows, database_url: str) -> str:
 @pytest.mark.parametrize(
     ("change", "constraint"),
     [
-        (f"status = 'WAITING', worker_id = '{WORKER_ID}'", "tasks_status_known"),
-        (f"status = 'COMPLETED', worker_id = '{WORKER_ID}'", "tasks_status_known"),
-        ("priority = 0", "tasks_priority_range"),
-        ("priority = 101", "tasks_priority_range"),
-        (f"status = 'RUNNING', worker_id = '{WORKER_ID}'", "tasks_running_has_started"),
-        ("status = 'RUNNING', started_at = now()", "tasks_owner_matches_status"),
-        ("status = 'CLAIMED', claimed_at = now()", "tasks_owner_matches_status"),
-        (f"worker_id = '{WORKER_ID}'", "tasks_owner_matches_status"),
-        (f"parked = true, status = 'CLAIMED', worker_id = '{WORKER_ID}'", "tasks_parked_is_pending"),
-        ("executor = 'cloud'", "tasks_executor_known"),
+        (f"status = 'WAITING', worker_id = '{WORKER_ID}'", "task_status_known"),
+        (f"status = 'COMPLETED', worker_id = '{WORKER_ID}'", "task_status_known"),
+        ("priority = 0", "task_priority_range"),
+        ("priority = 101", "task_priority_range"),
+        (f"status = 'RUNNING', worker_id = '{WORKER_ID}'", "tasks_state_whole"),
+        ("status = 'RUNNING', started_at = now()", "tasks_state_whole"),
+        ("status = 'CLAIMED', claimed_at = now()", "tasks_state_whole"),
+        (f"worker_id = '{WORKER_ID}'", "tasks_state_whole"),
+        (f"parked = true, status = 'CLAIMED', worker_id = '{WORKER_ID}'", "tasks_state_whole"),
+        ("executor = 'cloud'", "task_executor_known"),
     ],
 )
 def test_rows_that_cannot_be(rows: TaskRows, sent: str, change: str, constraint: str) -> None:
@@ -80,7 +80,7 @@ def test_rows_that_can_be(rows: TaskRows, sent: str, change: str) -> None:
 def test_history_holds_ends_only(rows: TaskRows, sent: str, status: str) -> None:
     """D-015, D-010."""
     rows.start(sent)
-    with pytest.raises(psycopg.errors.CheckViolation, match="task_history_status_terminal"):
+    with pytest.raises(psycopg.errors.CheckViolation, match="task_end_known"):
         rows.end(sent, status)
     assert rows.one()["status"] == "RUNNING"
 

@@ -1,13 +1,24 @@
 -- Live work. A row stands here from its enqueue until its end, which moves it to task_history (D-010), so that the
 -- cost of a claim does not depend on how much was ever processed.
 
+-- What a column may hold is said by its type: a domain's condition is looked at where a value comes in. The CHECKs of a
+-- table are parsed and prepared anew by each statement that writes to it, for as long as a small statement takes itself.
+create domain {schema}.task_status as text
+    constraint task_status_known check (value in ('PENDING', 'CLAIMED', 'RUNNING'));
+create domain {schema}.task_end as text
+    constraint task_end_known check (value in ('COMPLETED', 'FAILED', 'CANCELLED', 'EXPIRED'));
+create domain {schema}.task_priority as smallint
+    constraint task_priority_range check (value between 1 and 100);
+create domain {schema}.task_executor as text
+    constraint task_executor_known check (value in ('default', 'process', 'thread', 'async'));
+
 create table {schema}.tasks (
     -- identity
     id uuid primary key,
     task_name text not null,
     queue_name text not null,
-    priority smallint not null,
-    executor text not null default 'default',       -- default: what the worker that claims it prefers
+    priority {schema}.task_priority not null,
+    executor {schema}.task_executor not null default 'default',     -- default: what the worker that claims it prefers
     enqueue_sha text,
     idempotency_key text,
     -- input
@@ -24,7 +35,7 @@ create table {schema}.tasks (
     next_retry_at timestamptz,
     created_at timestamptz not null default now(),
     -- claim
-    status text not null default 'PENDING',
+    status {schema}.task_status not null default 'PENDING',
     parked boolean not null default false,
     worker_id uuid,
     claim_generation bigint not null default 0,
@@ -52,12 +63,12 @@ create table {schema}.tasks (
     rerun_of uuid,
     rerun_root uuid,
 
-    constraint tasks_status_known check (status in ('PENDING', 'CLAIMED', 'RUNNING')),
-    constraint tasks_priority_range check (priority between 1 and 100),
-    constraint tasks_executor_known check (executor in ('default', 'process', 'thread', 'async')),
-    constraint tasks_running_has_started check (status <> 'RUNNING' or started_at is not null),
-    constraint tasks_owner_matches_status check ((status = 'PENDING') = (worker_id is null)),
-    constraint tasks_parked_is_pending check (not parked or status = 'PENDING')
+    -- Who has it and whether it runs belong together (D-015).
+    constraint tasks_state_whole check (case status
+        when 'PENDING' then worker_id is null
+        when 'CLAIMED' then worker_id is not null and not parked
+        when 'RUNNING' then worker_id is not null and not parked and started_at is not null
+    end)
 ) with (
     fillfactor = 80,                                -- room for heap-only updates of the awaited and cancel marks (D-022)
     autovacuum_vacuum_scale_factor = 0,
@@ -95,7 +106,7 @@ create table {schema}.task_history (
     good_until timestamptz,
     next_retry_at timestamptz,
     created_at timestamptz not null,
-    status text not null,
+    status {schema}.task_end not null,
     terminal_at timestamptz not null,
     result text,
     error_code text,
@@ -116,8 +127,7 @@ create table {schema}.task_history (
     retention_class text not null,
     retain_rerun_input boolean not null,
     rerun_of uuid,
-    rerun_root uuid,
-    constraint task_history_status_terminal check (status in ('COMPLETED', 'FAILED', 'CANCELLED', 'EXPIRED'))
+    rerun_root uuid
 ) partition by list (retention_class);
 
 create table {schema}.workers (

@@ -73,7 +73,9 @@ begin
             worker_process_name = _names[abs(_places[_offset + p.nth])]
         from unnest(_rows) with ordinality as p (place, nth)
         where t.ctid = p.place
-        returning p.nth, t.*
+        returning p.nth, t.status, t.good_until, t.id, t.claim_generation, t.task_name, t.queue_name,
+            t.executor::text as executor, t.is_workflow_task, t.node_index, t.kwargs, t.options, t.timeout_ms, t.retry_count,
+            t.max_retries, t.enqueued_at, t.workflow_id, t.trace_context
     )
     select case when m.status = 'RUNNING' then 'claimed' when m.good_until <= _now then 'expired' else 'prefetched' end,
         m.id::text, m.claim_generation,

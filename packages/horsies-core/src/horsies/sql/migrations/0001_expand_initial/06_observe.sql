@@ -14,10 +14,10 @@ begin
         perform set_config('synchronous_commit', 'off', true);
         update {schema}.tasks t set awaited = true where t.id = _id and not t.awaited;
     end if;
-    return query select t.status, t.task_name, t.queue_name, null::text, null::text, null::text
+    return query select t.status::text, t.task_name, t.queue_name, null::text, null::text, null::text
         from {schema}.tasks t where t.id = _id;
     if not found then
-        return query select h.status, h.task_name, h.queue_name, h.result, h.error_code, h.failed_reason
+        return query select h.status::text, h.task_name, h.queue_name, h.result, h.error_code, h.failed_reason
             from {schema}.task_history h where h.id = _id limit 1;
     end if;
 end $$;

@@ -1,12 +1,28 @@
 -- Workflows: one row each, one row a node, one row a dependency. A node that is ready becomes a row of tasks; what it is
 -- told of earlier results is joined in when that row is claimed, not copied.
 
+create domain {schema}.workflow_status as text
+    constraint workflow_status_known check (
+        value in ('PENDING', 'RUNNING', 'COMPLETED', 'FAILED', 'PAUSED', 'CANCELLED', 'EXPIRED'));
+create domain {schema}.workflow_on_error as text
+    constraint workflow_on_error_known check (value in ('fail', 'pause'));
+create domain {schema}.node_status as text
+    constraint node_status_known check (
+        value in ('PENDING', 'READY', 'ENQUEUED', 'RUNNING', 'COMPLETED', 'FAILED', 'SKIPPED'));
+create domain {schema}.node_kind as text
+    constraint node_kind_known check (value in ('task', 'subworkflow'));
+create domain {schema}.node_join as text
+    constraint node_join_known check (value in ('all', 'any', 'quorum'));
+-- How many are still to come: below zero, something would have been counted twice.
+create domain {schema}.countdown as integer
+    constraint countdown_positive check (value >= 0);
+
 create table {schema}.workflows (
     id uuid primary key,
     name text not null,
     definition_key text,
-    status text not null default 'RUNNING',
-    on_error text not null,
+    status {schema}.workflow_status not null default 'RUNNING',
+    on_error {schema}.workflow_on_error not null,
     success_policy jsonb,                           -- cases: arrays of the node indexes that have to be COMPLETED
     output_index integer,
     -- the tree: root_id is the row that every change of the tree locks first (W-41)
@@ -30,16 +46,9 @@ create table {schema}.workflows (
     retention_class text not null,
     step_timeout_ms integer not null,
     trace_context text,                             -- of the start, for all tasks (R-142)
-    open_nodes integer not null,                    -- nodes that are not terminal
+    open_nodes {schema}.countdown not null,     -- nodes that are not terminal
     run integer not null default 1,
-    awaited boolean not null default false,
-
-    constraint workflows_status_known check (
-        status in ('PENDING', 'RUNNING', 'COMPLETED', 'FAILED', 'PAUSED', 'CANCELLED', 'EXPIRED')),
-    constraint workflows_on_error_known check (on_error in ('fail', 'pause')),
-    constraint workflows_counter_positive check (open_nodes >= 0),
-    constraint workflows_parent_whole check ((parent_workflow_id is null) = (parent_node_index is null)),
-    constraint workflows_root_has_no_parent check ((root_id = id) = (parent_workflow_id is null))
+    awaited boolean not null default false
 ) with (
     fillfactor = 60,                                -- the counter changes with every batch of ends: heap-only updates
     autovacuum_vacuum_scale_factor = 0,
@@ -59,7 +68,7 @@ create table {schema}.workflow_nodes (
     workflow_id uuid not null,
     node_index integer not null,
     node_id text not null,
-    kind text not null,
+    kind {schema}.node_kind not null,
     -- what it runs
     task_name text not null,                        -- or the child workflow's name
     definition_key text,                            -- of the child workflow
@@ -68,26 +77,26 @@ create table {schema}.workflow_nodes (
     ctx_from integer[],                             -- nodes in its context; null: none were named
     conditions boolean not null,                    -- skip_when or run_when: asked by a prepare step
     takes_meta boolean not null,                    -- the task declares workflow_meta
-    -- its row in tasks
-    queue_name text,
-    priority smallint,
-    executor text,
+    -- Its row in tasks. Whoever ends the nodes before it makes that row, and must not stumble over what is missing (W-45).
+    queue_name text not null,                       -- '' in the node of a child workflow, which has no such row
+    priority {schema}.task_priority not null,
+    executor {schema}.task_executor not null,
     options text,
     timeout_ms integer,
-    max_retries smallint,
+    max_retries smallint not null,
     good_until timestamptz,
-    retention_class text,
+    retention_class text not null,
     -- when it is ready
     waits_for integer[] not null,
-    join_kind text not null,
+    join_kind {schema}.node_join not null,
     min_success integer,
     allow_failed_deps boolean not null,
-    open_deps integer not null,                     -- dependencies that are not terminal
+    open_deps {schema}.countdown not null,      -- dependencies that are not terminal
     ok_deps integer not null default 0,             -- COMPLETED ones
     bad_deps integer not null default 0,            -- FAILED and SKIPPED ones
-    open_gates integer not null,                    -- nodes of its context that are not terminal (W-51)
+    open_gates {schema}.countdown not null,     -- nodes of its context that are not terminal (W-51)
     -- state; that it runs is told by its task's row (W-41)
-    status text not null,
+    status {schema}.node_status not null,
     task_id uuid,
     sub_workflow_id uuid,
     sub_workflow_summary text,                      -- JSON text
@@ -97,19 +106,7 @@ create table {schema}.workflow_nodes (
     started_at timestamptz,
     completed_at timestamptz,
 
-    primary key (workflow_id, node_index),
-    constraint workflow_nodes_status_known check (
-        status in ('PENDING', 'READY', 'ENQUEUED', 'RUNNING', 'COMPLETED', 'FAILED', 'SKIPPED')),
-    constraint workflow_nodes_kind_known check (kind in ('task', 'subworkflow')),
-    -- Whoever ends the nodes before it makes its row of tasks of these, and must not stumble over them (W-45).
-    constraint workflow_nodes_task_whole check (
-        kind <> 'task' or queue_name is not null and max_retries is not null and retention_class is not null
-            and coalesce(priority between 1 and 100 and executor in ('default', 'process', 'thread', 'async'), false)),
-    constraint workflow_nodes_join_known check (join_kind in ('all', 'any', 'quorum')),
-    constraint workflow_nodes_counters_positive check (open_deps >= 0 and open_gates >= 0),
-    constraint workflow_nodes_end_whole check (
-        (status in ('COMPLETED', 'FAILED', 'SKIPPED')) = (completed_at is not null)),
-    constraint workflow_nodes_result_of_end check ((status in ('COMPLETED', 'FAILED')) = (result is not null))
+    primary key (workflow_id, node_index)
 ) with (
     fillfactor = 70,
     autovacuum_vacuum_scale_factor = 0.05,

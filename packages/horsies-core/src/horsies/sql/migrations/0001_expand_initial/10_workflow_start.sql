@@ -177,8 +177,8 @@ begin
             takes_meta, queue_name, priority, executor, options, timeout_ms, max_retries, good_until, retention_class,
             waits_for, join_kind, min_success, allow_failed_deps, open_deps, open_gates, status, task_id)
         select _id, p.node_index, p.node_id, p.kind, p.task_name, p.definition_key, p.kwargs, p.args_from, p.ctx_from,
-            p.conditions, p.takes_meta, p.queue_name, p.priority, p.executor, p.options, p.timeout_ms, p.max_retries,
-            p.good_until, p.retention_class, p.waits_for, p.join_kind, p.min_success, p.allow_failed_deps,
+            p.conditions, p.takes_meta, t.queue_name, t.priority, t.executor, p.options, p.timeout_ms, t.max_retries,
+            p.good_until, t.retention_class, p.waits_for, p.join_kind, p.min_success, p.allow_failed_deps,
             cardinality(p.waits_for), coalesce(cardinality(p.ctx_from), 0),
             case when p.waits_for = '{}' then {schema}.ready_status(p.kind, p.conditions) else 'PENDING' end,
             case when p.waits_for = '{}' and {schema}.ready_status(p.kind, p.conditions) = 'ENQUEUED'
@@ -188,6 +188,11 @@ begin
             ctx_from integer[], conditions boolean, takes_meta boolean, queue_name text, priority smallint, executor text,
             options text, timeout_ms integer, max_retries smallint, good_until timestamptz, retention_class text,
             waits_for integer[], join_kind text, min_success integer, allow_failed_deps boolean)
+        cross join lateral (
+            select p.queue_name, p.priority, p.executor, p.max_retries, p.retention_class where p.kind = 'task'
+            union all
+            select '', 100::smallint, 'default', 0::smallint, '' where p.kind is distinct from 'task'
+        ) as t
         returning node_index, waits_for, ctx_from, status
     ), linked as (
         insert into {schema}.workflow_edges (workflow_id, from_index, to_index, gate)

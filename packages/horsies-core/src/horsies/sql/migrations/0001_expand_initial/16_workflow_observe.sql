@@ -23,7 +23,7 @@ begin
         update {schema}.workflows w set awaited = true where w.id = _id and not w.awaited;
     end if;
     return query
-    select w.status, w.name, {schema}.source_name(n.kind, n.task_name, n.definition_key), w.result, w.error
+    select w.status::text, w.name, {schema}.source_name(n.kind, n.task_name, n.definition_key), w.result, w.error
     from {schema}.workflows w
     left join {schema}.workflow_nodes n on n.workflow_id = w.id and n.node_index = w.output_index
     where w.id = _id;
