@@ -1,7 +1,6 @@
 """Enqueueing in the caller's own transaction (T-41)."""
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import psycopg
@@ -13,7 +12,6 @@ from horsies import (
     Horsies,
     Result,
     RetrievalCode,
-    TaskError,
     TaskResult,
     TaskSendError,
     TaskSendErrorCode,

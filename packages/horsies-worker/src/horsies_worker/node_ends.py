@@ -12,6 +12,8 @@ from horsies_worker.flight import Flight, Outcome
 NO_NODES: Mapping[str, object] = {"workflows": "{}", "node_ends": None, "node_backs": None}
 """The parameters of a cycle that ends nothing of a workflow."""
 
+_JSON = json.JSONEncoder(ensure_ascii=False)
+
 type Executors = Mapping[int, tuple[int, str]]
 """Place to pid and process name."""
 
@@ -23,7 +25,7 @@ def node_params(batch: Batch, policy_of: PolicyOf, executors: Executors) -> Mapp
     backs = [_fence(flight) for flight in batch.back]
     return {
         "workflows": arrays.plain({fence["workflow_id"] for fence in (*ends, *backs)}),
-        "node_ends": json.dumps(ends, ensure_ascii=False) if ends else None,
+        "node_ends": _JSON.encode(ends) if ends else None,
         "node_backs": json.dumps(backs) if backs else None,
     }
 

@@ -54,8 +54,9 @@ class ReadAhead:
             self.depth_limit = min(self.depth_limit * 2, MAX_ROWS)
 
     def depth(self) -> int:
-        """Rows an executor may hold, the running one included."""
+        """Rows an executor may hold, the running one included: a power of two, so that it rarely changes."""
         per_task = max(self.task_s, 1e-6)
         by_work = int(MAX_WORK_S / per_task)
         by_cycles = int(2 * self.cycle_s / per_task) + 1
-        return max(1, min(self.depth_limit, by_work, by_cycles, MAX_ROWS))
+        rows = max(1, min(self.depth_limit, by_work, by_cycles, MAX_ROWS))
+        return 1 << (rows.bit_length() - 1)

@@ -1,6 +1,7 @@
 """One worker: its start-up order, its duties, its end (07 §1, §10). The composition root of the process."""
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -99,6 +100,9 @@ class Worker:
             logger.error("the worker could not start: %s", _shown(error))
             await self._end_executors()
             return EXIT_FAILED
+        # What is loaded by now stays for the worker's life; looking through it again would stop everything for 10 ms.
+        gc.collect()
+        gc.freeze()
         return await self._work()
 
     async def _end_executors(self) -> None:

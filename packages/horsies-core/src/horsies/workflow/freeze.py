@@ -1,18 +1,15 @@
 """Frozen copies: what a spec keeps of the nodes, values and policy it was given."""
 
-from collections.abc import Mapping, Sequence, Set
-from functools import cache
+from collections.abc import Hashable, Mapping, Sequence, Set
+from functools import cache, lru_cache
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from horsies.workflow.node import Node
 from horsies.workflow.nodes import CallNode
 from horsies.workflow.policy import SuccessCase, SuccessPolicy
 from horsies.workflow.validate.draft import Draft
 from horsies.workflow.validate.static_arguments import EncodedArguments
-
-_PLAIN = frozenset((type(None), str, int, float, bool, bytes))
-"""Most of what a node holds; telling it at once saves the questions to abstract classes, the dear part of a copy."""
 
 type Copies = Mapping[int, Node[Any]]
 """A spec's nodes by the identity of the nodes they are copies of."""
@@ -55,20 +52,33 @@ def copy_policy(policy: SuccessPolicy | None, copies: Copies) -> SuccessPolicy |
 
 def freeze_value(value: Any, copies: Copies) -> Any:
     """A value whose containers cannot be changed, with nodes replaced by their copies."""
-    if type(value) in _PLAIN:
+    kind = _kind_of(cast("Hashable", type(value)))
+    if kind == "other":
         return value
-    if isinstance(value, Node):
+    if kind == "node":
         return copies.get(id(cast("object", value)), cast("object", value))
-    if isinstance(value, Mapping):
+    if kind == "mapping":
         pairs = cast("Mapping[object, object]", value).items()
         return MappingProxyType({key: freeze_value(item, copies) for key, item in pairs})
-    if isinstance(value, Set):
+    if kind == "set":
         return frozenset(cast("Set[object]", value))
-    if isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray):
-        items = cast("Sequence[object]", value)
-        # A NamedTuple is more than its items.
-        return items if hasattr(items, "_fields") else tuple(freeze_value(item, copies) for item in items)
-    return value
+    return tuple(freeze_value(item, copies) for item in cast("Sequence[object]", value))
+
+
+@lru_cache(1000)
+def _kind_of(kind: Hashable) -> Literal["node", "mapping", "set", "sequence", "other"]:
+    """Kept, since the questions to abstract classes would be the dear part of a copy."""
+    assert isinstance(kind, type)
+    if issubclass(kind, Node):
+        return "node"
+    if issubclass(kind, Mapping):
+        return "mapping"
+    if issubclass(kind, Set):
+        return "set"
+    # A NamedTuple is more than its items.
+    if hasattr(kind, "_fields") or issubclass(kind, str | bytes | bytearray):
+        return "other"
+    return "sequence" if issubclass(kind, Sequence) else "other"
 
 
 def write(frozen: object, **values: object) -> None:

@@ -63,6 +63,7 @@ class Node[T](ABC):
     min_success: int | None
     allow_failed_deps: bool
     index: int | None
+    _frozen: bool
 
     def __init__(
         self,
@@ -77,7 +78,7 @@ class Node[T](ABC):
         node_id: str | None,
         index: int | None,
     ) -> None:
-        # Before all others: each of them asks for it, and to find it missing is slow.
+        # Before all others, which ask for it.
         object.__setattr__(self, "_frozen", False)
         self._in_class = False
         self._original: Node[Any] | None = None
@@ -143,7 +144,7 @@ class Node[T](ABC):
     @property
     def is_frozen(self) -> bool:
         """Whether the node belongs to a spec and cannot be changed."""
-        return getattr(self, "_frozen", False)
+        return self._frozen
 
     @property
     def original(self) -> "Node[Any]":
@@ -181,19 +182,20 @@ class Node[T](ABC):
             self._has_derived_id = True
 
     def __setattr__(self, name: str, value: object) -> None:
-        self._refuse_if_frozen("set", name)
-        super().__setattr__(name, value)
+        if self._frozen:
+            raise self._refusal("set", name)
+        object.__setattr__(self, name, value)
 
     def __delattr__(self, name: str) -> None:
-        self._refuse_if_frozen("delete", name)
-        super().__delattr__(name)
+        if self._frozen:
+            raise self._refusal("delete", name)
+        object.__delattr__(self, name)
 
-    def _refuse_if_frozen(self, verb: str, name: str) -> None:
-        if self.is_frozen:
-            raise AttributeError(
-                f"cannot {verb} {name!r}: {self!r} belongs to a WorkflowSpec and is frozen; "
-                "change the node before the spec is made"
-            )
+    def _refusal(self, verb: str, name: str) -> AttributeError:
+        return AttributeError(
+            f"cannot {verb} {name!r}: {self!r} belongs to a WorkflowSpec and is frozen; "
+            "change the node before the spec is made"
+        )
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r} node_id={self._node_id!r}>"

@@ -18,9 +18,10 @@ create type {schema}.cycle_row as (
 create function {schema}.claim_rows(
     _worker uuid, _hostname text, _queues text[], _executors text[], _rooms integer[], _from timestamptz[], _priority smallint,
     _limit integer, _places integer[], _offset integer, _pids integer[], _names text[], _now timestamptz)
-returns setof {schema}.cycle_row
+returns {schema}.cycle_row[]
 language plpgsql as $$
 declare
+    _batch {schema}.cycle_row[];
     -- Where the rows are: nobody can move them once they are locked, and a look by id would cost a walk down an index.
     _rows tid[];
 begin
@@ -58,9 +59,8 @@ begin
             for no key update skip locked);
     end if;
     if cardinality(_rows) = 0 then
-        return;
+        return '{}';
     end if;
-    return query
     with moved as (
         update {schema}.tasks t
         set status = case when t.good_until <= _now or _places[_offset + p.nth] = 0 then 'CLAIMED' else 'RUNNING' end,
@@ -74,43 +74,23 @@ begin
         from unnest(_rows) with ordinality as p (place, nth)
         where t.ctid = p.place
         returning p.nth, t.status, t.good_until, t.id, t.claim_generation, t.task_name, t.queue_name,
-            t.executor::text as executor, t.is_workflow_task, t.node_index, t.kwargs, t.options, t.timeout_ms, t.retry_count,
+            t.executor, t.is_workflow_task, t.node_index, t.kwargs, t.options, t.timeout_ms, t.retry_count,
             t.max_retries, t.enqueued_at, t.workflow_id, t.trace_context
     )
-    select case when m.status = 'RUNNING' then 'claimed' when m.good_until <= _now then 'expired' else 'prefetched' end,
-        m.id::text, m.claim_generation,
-        m.task_name, m.queue_name, m.executor,
-        case when m.is_workflow_task
-            then {schema}.node_input(m.workflow_id, m.node_index, m.task_name, m.kwargs) else m.kwargs end,
-        case when m.max_retries > 0 then m.options end, m.timeout_ms, m.retry_count,
-        case when m.options is not null then m.max_retries end,
-        extract(epoch from _now - m.enqueued_at)::double precision, m.workflow_id::text, m.trace_context
-    from moved m
-    order by m.nth;
-end $$;
-
--- The first priority after _after that is present in a lane; one index probe.
-create function {schema}.next_priority(_queue text, _executor text, _after smallint) returns smallint
-language plpgsql as $$
-begin
-    return (
-        select t.priority from {schema}.tasks t
-        where t.queue_name = _queue and t.executor = _executor and t.status = 'PENDING' and not t.parked
-            and t.priority > _after
-        order by t.priority
-        limit 1);
-end $$;
-
--- When the first row left in a lane and priority becomes due; one index probe.
-create function {schema}.first_due(_queue text, _executor text, _priority smallint) returns timestamptz
-language plpgsql as $$
-begin
-    return (
-        select t.enqueued_at from {schema}.tasks t
-        where t.queue_name = _queue and t.executor = _executor and t.priority = _priority
-            and t.status = 'PENDING' and not t.parked
-        order by t.enqueued_at, t.id
-        limit 1);
+    select array_agg(
+        row(
+            case when m.status = 'RUNNING' then 'claimed' when m.good_until <= _now then 'expired' else 'prefetched' end,
+            m.id::text, m.claim_generation, m.task_name, m.queue_name, m.executor,
+            case when m.is_workflow_task
+                then {schema}.node_input(m.workflow_id, m.node_index, m.task_name, m.kwargs) else m.kwargs end,
+            case when m.max_retries > 0 then m.options end, m.timeout_ms, m.retry_count,
+            case when m.options is not null then m.max_retries end,
+            extract(epoch from _now - m.enqueued_at)::double precision, m.workflow_id::text, m.trace_context
+        )::{schema}.cycle_row
+        order by m.nth)
+    into _batch
+    from moved m;
+    return _batch;
 end $$;
 
 -- How many more rows each queue may run now (R-056, R-057); null: no limit. Takes the cap locks first; the counts are
@@ -183,17 +163,16 @@ $$;
 -- of a queue under a cap are taken for free places only (CF-15).
 -- Queues come by rank (their priority), then name; queues of one rank are merged. Present priorities are stepped over
 -- one by one and only rows that are due are read, so what is delayed or parked in front costs nothing (D-020).
--- _rooms: how many rows each queue may still start, null without a cap. Returns what is left of it, and where in the order
--- the first row taken stands.
+-- _rooms: how many rows each queue may still start, null without a cap. Returns what is left of it, how many rows were
+-- taken, and where in the order the first of them stands.
 create function {schema}.claim_lane(
     _worker uuid, _hostname text, _queues text[], _ranks integer[], inout _rooms integer[], _executors text[],
     _places integer[], _pids integer[], _names text[], _now timestamptz,
-    out _claimed {schema}.cycle_row[], out _first_rank integer, out _first_priority smallint)
+    out _claimed {schema}.cycle_row[], out _count integer, out _first_rank integer, out _first_priority smallint)
 language plpgsql as $$
 declare
     _capped boolean := cardinality(array_remove(_rooms, null)) > 0;
     _wanted integer := cardinality(_places);
-    _count integer := 0;
     _limit integer := _wanted;                      -- rows that may be taken at this point of the walk
     _free integer;
     _batch {schema}.cycle_row[];
@@ -215,6 +194,7 @@ declare
     _walked double precision;
 begin
     _claimed := '{}';
+    _count := 0;
     if _capped then
         _free := (select count(*) from unnest(_places) p where p > 0);
         _limit := case when _free > 0 then _free else _wanted end;
@@ -257,9 +237,9 @@ begin
             _taken := false;
             continue;
         end if;
-        _batch := array(select r from {schema}.claim_rows(
+        _batch := {schema}.claim_rows(
             _worker, _hostname, _lane_queues, _lane_executors, _lane_rooms, _lane_dues, _priority,
-            _limit - _count, _places, _count, _pids, _names, _now) r);
+            _limit - _count, _places, _count, _pids, _names, _now);
         if _count = 0 and cardinality(_batch) > 0 then
             _first_rank := _rank;
             _first_priority := _priority;
@@ -298,17 +278,17 @@ end $$;
 create function {schema}.claim_from_marks(
     _worker uuid, _hostname text, _queues text[], _ranks integer[], inout _rooms integer[], _executors text[],
     _places integer[], _pids integer[], _names text[], _marks json, _now timestamptz,
-    out _claimed {schema}.cycle_row[])
+    out _claimed {schema}.cycle_row[], out _count integer)
 language plpgsql as $$
 declare
     -- Free places come first; the others are not for rows of a queue under a cap (CF-15).
     _wanted integer := case when cardinality(array_remove(_rooms, null)) > 0
         then (select count(*) from unnest(_places) p where p > 0) else cardinality(_places) end;
-    _count integer := 0;
     _batch {schema}.cycle_row[];
     _lane record;
 begin
     _claimed := '{}';
+    _count := 0;
     for _lane in
         select q.rank, m.priority, array_agg(m.queue) as queues, array_agg(m.executor) as executors,
             array_agg(to_timestamp(m.since)) as since
@@ -318,11 +298,11 @@ begin
         group by q.rank, m.priority
         order by q.rank, m.priority
     loop
-        _batch := array(select r from {schema}.claim_rows(
+        _batch := {schema}.claim_rows(
             _worker, _hostname, _lane.queues, _lane.executors,
             array(select coalesce(_rooms[array_position(_queues, l.queue)], _wanted)
                 from unnest(_lane.queues) with ordinality as l (queue, nth) order by l.nth),
-            _lane.since, _lane.priority, _wanted - _count, _places, _count, _pids, _names, _now) r);
+            _lane.since, _lane.priority, _wanted - _count, _places, _count, _pids, _names, _now);
         _count := _count + cardinality(_batch);
         _claimed := _claimed || _batch || {schema}.marks_after(_batch, _lane.priority, _now);
         _rooms := {schema}.rooms_after(_queues, _rooms, _batch);
@@ -337,25 +317,32 @@ create function {schema}.lane_head(
 returns setof {schema}.cycle_row
 language plpgsql as $$
 declare
-    _head record;
-    _priority smallint;
+    _lane record;
+    _after smallint;
+    _first record;
 begin
-    for _head in
+    for _lane in
         select q.rank, q.queue, e.executor
         from unnest(_queues, _ranks, _rooms) as q (queue, rank, room)
         cross join unnest(_executors) as e (executor)
         where q.room is null or q.room > 0
     loop
-        _priority := {schema}.next_priority(_head.queue, _head.executor, 0::smallint);
-        while _priority is not null loop
-            return query
-            select 'head', null::text, null::bigint, null::text, null::text, null::text, null::text, null::text,
-                null::integer, _head.rank::smallint, _priority, extract(epoch from _now - d.due)::double precision,
-                null::text, null::text
-            from {schema}.first_due(_head.queue, _head.executor, _priority) as d (due)
-            where d.due <= _now;
-            exit when found;
-            _priority := {schema}.next_priority(_head.queue, _head.executor, _priority);
+        _after := 0;
+        loop
+            select t.priority, t.enqueued_at into _first         -- one index probe
+            from {schema}.tasks t
+            where t.queue_name = _lane.queue and t.executor = _lane.executor and t.status = 'PENDING' and not t.parked
+                and t.priority > _after
+            order by t.priority, t.enqueued_at, t.id
+            limit 1;
+            exit when not found;
+            if _first.enqueued_at <= _now then
+                return query select 'head', null::text, null::bigint, null::text, null::text, null::text, null::text,
+                    null::text, null::integer, _lane.rank::smallint, _first.priority::smallint,
+                    extract(epoch from _now - _first.enqueued_at)::double precision, null::text, null::text;
+                exit;
+            end if;
+            _after := _first.priority;
         end loop;
     end loop;
 end $$;

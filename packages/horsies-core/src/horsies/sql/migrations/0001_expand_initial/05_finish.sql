@@ -237,7 +237,6 @@ declare
     _cluster integer;
     _claimed {schema}.cycle_row[];
     _wanted integer;
-    _taken integer;
     _rank integer;
     _priority smallint;
     _made uuid[] := '{}';
@@ -312,9 +311,8 @@ begin
                         null::text, null::integer, _rank::smallint, _priority, (_claimed[1]).seconds, null::text,
                         null::text;
                 end if;
-                _taken := (select count(*) from unnest(_claimed) r where r.tag in ('claimed', 'prefetched', 'expired'));
-                _cluster := _cluster - _taken;
-                _wanted := _wanted - _taken;
+                _cluster := _cluster - _c._count;
+                _wanted := _wanted - _c._count;
             end if;
             if cardinality(_lanes) > 1 and _wanted = 0 then
                 return query select * from {schema}.lane_head(
