@@ -18,21 +18,17 @@ lint:  ## format and lint, changing nothing
 	$(RUN) ruff format --check .
 	$(RUN) ruff check .
 
-# pyright in parts: asked about everything at once, it does not come to an end.
 types:  ## mypy strict and pyright strict, on sources and tests
-	$(RUN) mypy
-	$(RUN) pyright packages benchmarks scripts docs/workflows
-	$(RUN) pyright tests/core
-	$(RUN) pyright tests/*.py tests/acceptance tests/cli tests/fixtures tests/scheduler tests/smoke tests/typing tests/worker
+	./dev types
 
 imports:  ## who may import whom
 	$(RUN) lint-imports
 
 test:  ## all tests
-	$(RUN) pytest -n 4 --dist worksteal
+	./dev test
 
 quick:  ## the tests that take no time
-	$(RUN) pytest -n 4 --dist worksteal -m "not slow and not chaos"
+	./dev test -m "not slow and not chaos"
 
 check: lint imports types test  ## what a change must pass
 

@@ -141,6 +141,17 @@ def test_the_late_finish_of_a_recovered_task_changes_nothing(stage: Stage) -> No
     assert stage.rows.one()["status"] == "PENDING"
 
 
+def test_a_result_that_was_recorded_first_wins(stage: Stage) -> None:
+    """T-54, R-070: what the time limit has to say comes too late, be it an end or that the task did not begin."""
+    worker = stage.worker()
+    (claim,) = stage.running(worker)
+    assert worker.complete(claim).lost == []
+    assert worker.fail(claim, "TASK_TIMED_OUT").lost == [claim.id]
+    worker.hand_back(claim)
+    assert stage.history(claim.id)["status"] == "COMPLETED"
+    assert stage.rows.count() == 0
+
+
 def test_a_heartbeat_that_comes_first_saves_the_runs(stage: Stage) -> None:
     """R-112: the write looks again, under the lock of the worker's row."""
     worker = stage.worker()

@@ -11,7 +11,7 @@ from horsies.app_locator import load_app, locator_argument
 from horsies.errors.catalogue import ErrorCode
 from horsies.errors.diagnostic import HorsiesError
 from horsies.errors.report import ValidationReport
-from horsies.process_logs import LEVELS, configure_logging
+from horsies.process_logs import LogFormat, LogLevel, configure_logging
 from horsies.suppression import suppress_sends
 from horsies_cli.colour import wants_colour
 from horsies_cli.output import write_data, write_failure
@@ -20,12 +20,6 @@ _LOADING = "the app's module"
 _NO_TASKS = "no task is registered: name the modules that define tasks with app.discover_tasks([...])"
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-
-
-def _level(value: str) -> str:
-    if value.upper() not in LEVELS:
-        raise typer.BadParameter(f"{value!r} is none of {', '.join(LEVELS)}")
-    return value.upper()
 
 
 @app.command(epilog="Example: horsies check instance:app --live")
@@ -41,15 +35,15 @@ def check(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document for programs.")] = False,
     loglevel: Annotated[
-        str, typer.Option(callback=_level, help="DEBUG, INFO, WARNING, ERROR or CRITICAL.")
-    ] = "WARNING",
+        LogLevel, typer.Option(case_sensitive=False, help="What is logged.")
+    ] = LogLevel.WARNING,
 ) -> None:
     """Look for mistakes in an app: configuration, task modules, workflows, schedules.
 
     Imports what a worker would import, builds every workflow, sends nothing. The steps go in this order; all mistakes
     of the first step that finds any are shown.
     """
-    configure_logging(loglevel, "text")
+    configure_logging(loglevel, LogFormat.TEXT)
     # The app's modules may print; standard output is for the answer.
     with redirect_stdout(sys.stderr):
         names, found = _inspect(module, module_option, live)

@@ -7,19 +7,13 @@ from typing import Annotated
 import typer
 
 from horsies.app_locator import locator_argument
+from horsies.process_logs import LogLevel
 from horsies_cli.console import PrefixedConsole
 from horsies_cli.session import DevOptions, DevSession, RefusedError
 
-LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 DEFAULT_DATA_DIRECTORY = Path(".horsies/pg")
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-
-
-def _log_level(value: str) -> str:
-    if value.upper() not in LOG_LEVELS:
-        raise typer.BadParameter(f"not one of {', '.join(LOG_LEVELS)}")
-    return value.upper()
 
 
 @app.command(epilog="Example: horsies dev shop.app:app --reload")
@@ -39,7 +33,9 @@ def dev(
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port of the database.")] = None,
     reload: Annotated[bool, typer.Option("--reload", help="Restart when a .py file changes.")] = False,
     no_scheduler: Annotated[bool, typer.Option("--no-scheduler", help="Run no scheduler.")] = False,
-    loglevel: Annotated[str, typer.Option(callback=_log_level, help="Of worker and scheduler.")] = "INFO",
+    loglevel: Annotated[
+        LogLevel, typer.Option(case_sensitive=False, help="Of worker and scheduler.")
+    ] = LogLevel.INFO,
 ) -> None:
     """Run an app with a private PostgreSQL: database, worker and, if it has a schedule, scheduler.
 
@@ -53,7 +49,7 @@ def dev(
         port=port,
         reload=reload,
         scheduler=not no_scheduler,
-        loglevel=loglevel,
+        loglevel=loglevel.value,
     )
     try:
         status = DevSession(options, PrefixedConsole()).run()

@@ -4,10 +4,27 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
+from enum import StrEnum
 
-LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 FIELDS = ("worker_id", "task_id", "task_name", "schedule")
 """What a record may carry besides its message; `extra={...}` sets it."""
+
+
+class LogLevel(StrEnum):
+    """From which level on something is logged."""
+
+    DEBUG = "DEBUG"
+    INFO = "INFO"
+    WARNING = "WARNING"
+    ERROR = "ERROR"
+    CRITICAL = "CRITICAL"
+
+
+class LogFormat(StrEnum):
+    """How log lines look."""
+
+    TEXT = "text"
+    JSON = "json"
 
 
 class JsonFormatter(logging.Formatter):
@@ -34,8 +51,8 @@ def configure_logging(level: str, log_format: str) -> None:
     """Send everything from `level` on to stderr; replaces what was configured before.
 
     Args:
-        level: One of `LEVELS`.
-        log_format: `text` or `json`.
+        level: One of `LogLevel`.
+        log_format: One of `LogFormat`.
     """
     handler = logging.StreamHandler(sys.stderr)
     text = logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s")

@@ -1,30 +1,16 @@
 """The command `horsies scheduler`, also `horsies-scheduler` and `python -m horsies_scheduler`: defined here once."""
 
 import sys
-from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from horsies.app_locator import load_app, locator_argument
 from horsies.errors.diagnostic import HorsiesError
-from horsies.process_logs import LEVELS, configure_logging
+from horsies.process_logs import LogFormat, LogLevel, configure_logging
 from horsies.suppression import suppress_sends
 from horsies_scheduler.options import SchedulerOptions
 from horsies_scheduler.run import start
-
-
-class LogFormat(StrEnum):
-    """How log lines look."""
-
-    text = "text"
-    json = "json"
-
-
-def _level(value: str) -> str:
-    if value.upper() not in LEVELS:
-        raise typer.BadParameter(f"{value!r} is none of {', '.join(LEVELS)}")
-    return value.upper()
 
 
 def scheduler(
@@ -41,12 +27,10 @@ def scheduler(
     no_migrate: Annotated[
         bool, typer.Option("--no-migrate", help="Do not create or upgrade the schema.")
     ] = False,
-    loglevel: Annotated[
-        str, typer.Option(callback=_level, help="DEBUG, INFO, WARNING, ERROR or CRITICAL.")
-    ] = "INFO",
+    loglevel: Annotated[LogLevel, typer.Option(case_sensitive=False, help="What is logged.")] = LogLevel.INFO,
     log_format: Annotated[
         LogFormat, typer.Option(help="Log lines for people or for programs.")
-    ] = LogFormat.text,
+    ] = LogFormat.TEXT,
 ) -> None:
     """Enqueue the tasks of an app's schedule, each slot exactly once.
 
@@ -59,7 +43,7 @@ def scheduler(
 
     Stops on SIGTERM or Ctrl+C once the slot in progress is written.
     """  # noqa: D301 - click's mark for lines that are not to be wrapped
-    configure_logging(loglevel, log_format.value)
+    configure_logging(loglevel.value, log_format.value)
     try:
         with suppress_sends():
             app = load_app(locator_argument(module, module_option))

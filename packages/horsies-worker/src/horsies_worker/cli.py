@@ -8,8 +8,8 @@ import typer
 
 from horsies.app_locator import load_app, locator_argument
 from horsies.errors.diagnostic import HorsiesError
+from horsies.process_logs import LogFormat, LogLevel, configure_logging
 from horsies.suppression import suppress_sends
-from horsies_worker.logs import LEVELS, configure_logging
 from horsies_worker.options import WorkerOptions
 from horsies_worker.run import start
 
@@ -19,19 +19,6 @@ class DefaultExecutor(StrEnum):
 
     process = "process"
     thread = "thread"
-
-
-class LogFormat(StrEnum):
-    """How log lines look."""
-
-    text = "text"
-    json = "json"
-
-
-def _level(value: str) -> str:
-    if value.upper() not in LEVELS:
-        raise typer.BadParameter(f"{value!r} is none of {', '.join(LEVELS)}")
-    return value.upper()
 
 
 ModuleArgument = Annotated[
@@ -58,9 +45,7 @@ HttpPortOption = Annotated[
 ]
 HttpHostOption = Annotated[str, typer.Option(help="Address of the endpoints.")]
 NoMigrateOption = Annotated[bool, typer.Option("--no-migrate", help="Do not create or upgrade the schema.")]
-LoglevelOption = Annotated[
-    str, typer.Option(callback=_level, help="DEBUG, INFO, WARNING, ERROR or CRITICAL.")
-]
+LoglevelOption = Annotated[LogLevel, typer.Option(case_sensitive=False, help="What is logged.")]
 LogFormatOption = Annotated[LogFormat, typer.Option(help="Log lines for people or for programs.")]
 
 
@@ -77,8 +62,8 @@ def worker(
     http_port: HttpPortOption = None,
     http_host: HttpHostOption = "127.0.0.1",
     no_migrate: NoMigrateOption = False,
-    loglevel: LoglevelOption = "INFO",
-    log_format: LogFormatOption = LogFormat.text,
+    loglevel: LoglevelOption = LogLevel.INFO,
+    log_format: LogFormatOption = LogFormat.TEXT,
 ) -> None:
     """Claim and run the tasks of an app.
 
@@ -89,7 +74,7 @@ def worker(
 
     Stops on SIGTERM or Ctrl+C once running tasks have ended; a second signal ends them by force.
     """  # noqa: D301 - click's mark for lines that are not to be wrapped
-    configure_logging(loglevel, log_format.value)
+    configure_logging(loglevel.value, log_format.value)
     try:
         locator = locator_argument(module, module_option)
         with suppress_sends():
@@ -106,7 +91,7 @@ def worker(
             http_host=http_host,
             migrate=not no_migrate,
         )
-        code = start(app, locator, options, loglevel, log_format.value)
+        code = start(app, locator, options, loglevel.value, log_format.value)
     except HorsiesError as error:
         sys.stderr.write(error.format_rust_style() + "\n")
         code = 1

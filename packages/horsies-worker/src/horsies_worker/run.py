@@ -9,7 +9,7 @@ from typing import Literal
 from horsies.app import Horsies
 from horsies.app_locator import locator_of
 from horsies.banner import build_banner
-from horsies_worker.logs import configure_logging
+from horsies.process_logs import configure_logging
 from horsies_worker.options import WorkerOptions
 from horsies_worker.worker import EXIT_FAILED, Worker
 

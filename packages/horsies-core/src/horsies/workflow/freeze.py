@@ -66,9 +66,9 @@ def freeze_value(value: Any, copies: Copies) -> Any:
 
 
 @lru_cache(1000)
-def _kind_of(kind: Hashable) -> Literal["node", "mapping", "set", "sequence", "other"]:
+def _kind_of(hashable: Hashable) -> Literal["node", "mapping", "set", "sequence", "other"]:
     """Kept, since the questions to abstract classes would be the dear part of a copy."""
-    assert isinstance(kind, type)
+    kind = cast("type[object]", hashable)
     if issubclass(kind, Node):
         return "node"
     if issubclass(kind, Mapping):

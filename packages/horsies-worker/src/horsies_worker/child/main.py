@@ -10,12 +10,12 @@ import traceback
 
 from horsies.app import Horsies
 from horsies.app_locator import load_app
+from horsies.process_logs import configure_logging
 from horsies.suppression import suppress_sends
 from horsies_worker import wire
 from horsies_worker.begin_marks import BeginMarks
 from horsies_worker.child.keeper import Keeper
 from horsies_worker.child.runner import Runner
-from horsies_worker.logs import configure_logging
 
 EXIT_HOOK_FAILED = 173
 EXIT_START_FAILED = 1
