@@ -149,7 +149,7 @@ def test_a_result_that_was_recorded_first_wins(stage: Stage) -> None:
     assert worker.fail(claim, "TASK_TIMED_OUT").lost == [claim.id]
     worker.hand_back(claim)
     assert stage.history(claim.id)["status"] == "COMPLETED"
-    assert stage.rows.count() == 0
+    assert stage.rows.live() == []
 
 
 def test_a_heartbeat_that_comes_first_saves_the_runs(stage: Stage) -> None:
