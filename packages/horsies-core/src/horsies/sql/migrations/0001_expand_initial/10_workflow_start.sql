@@ -116,7 +116,7 @@ begin
         update {schema}.workflow_nodes n
         set status = 'READY', task_id = null
         from unnest(_nodes) as r
-        where n.workflow_id = any (array[r.workflow_id]) and n.node_index = any (array[r.node_index])
+        where n.workflow_id = any (array[r.workflow_id]) and n.node_index = r.node_index
             and n.status = 'ENQUEUED'
             and exists (
                 select from {schema}.workflows w

@@ -2,7 +2,8 @@
 -- they belong to. The caller holds the tree locks; nothing here asks for one.
 --
 -- "x = any (array[y])" stands for "x = y" where the plan must not turn round and walk the whole table for each batch,
--- which it would do as long as its statistics say that the table is small.
+-- which it would do as long as its statistics say that the table is small. Only for the first column of an index: before
+-- PostgreSQL 17 the others would be left to a filter, and all nodes of a workflow read for each one.
 
 -- What became of the work of some nodes is put down; a node that has ended already keeps what it has (W-40). _over: the
 -- workflows that have no open node any more.
@@ -17,7 +18,7 @@ begin
             started_at = coalesce(e.started_at, n.started_at),
             sub_workflow_summary = e.summary
         from unnest(_ends) as e
-        where n.workflow_id = any (array[e.workflow_id]) and n.node_index = any (array[e.node_index])
+        where n.workflow_id = any (array[e.workflow_id]) and n.node_index = e.node_index
             and n.status not in ('COMPLETED', 'FAILED', 'SKIPPED')
         returning e, n.workflow_id, n.status = 'FAILED' as has_failed
     ), counted as (
@@ -147,7 +148,7 @@ begin
                 then {schema}.new_task_id() else n.task_id end,
             completed_at = case when t.outcome = 'SKIPPED' then _now else n.completed_at end
         from told t
-        where n.workflow_id = any (array[t.workflow_id]) and n.node_index = any (array[t.to_index])
+        where n.workflow_id = any (array[t.workflow_id]) and n.node_index = t.to_index
         returning n.workflow_id, n.node_index, n.status, t.outcome
     )
     select

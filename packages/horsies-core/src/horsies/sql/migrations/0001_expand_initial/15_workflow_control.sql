@@ -119,7 +119,7 @@ begin
             completed_at = case when t.outcome = 'SKIPPED' then _now end
         from told t
         where t.outcome is not null
-            and n.workflow_id = any (array[t.workflow_id]) and n.node_index = any (array[t.node_index])
+            and n.workflow_id = any (array[t.workflow_id]) and n.node_index = t.node_index
         returning n.workflow_id, n.node_index, n.status, t.outcome
     )
     select
