@@ -16,6 +16,11 @@ def pack(weight: int) -> TaskResult[int, TaskError]:
     return TaskResult(ok=weight)
 
 
+def register(app: Horsies) -> Any:
+    """The task `pack` of an app."""
+    return app.task("pack", pack)
+
+
 @pytest.fixture
 def rows(database_url: str) -> Iterator[TaskRows]:
     """The tables; `orders` is the caller's."""
@@ -36,7 +41,7 @@ def app(database_url: str) -> Iterator[Horsies]:
 @pytest.fixture
 def task(app: Horsies) -> Any:
     """The task `pack`."""
-    return app.task("pack", pack)
+    return register(app)
 
 
 @pytest.fixture

@@ -19,12 +19,7 @@ from horsies import (
 from horsies.connections import UnusableConnectionError, connection_problem, unwrap, unwrap_async
 from tests.core.apps import make_app
 from tests.core.task_rows import TaskRows
-from tests.core.transactions.conftest import pack
-
-
-def register(app: Horsies) -> Any:
-    task: Any = app.task("pack", pack)
-    return task
+from tests.core.transactions.conftest import register
 
 
 def error_of(sent: Result[Any, TaskSendError]) -> TaskSendError:
@@ -299,14 +294,18 @@ class WrappedConnection:
         self.begun = True
 
 
-class WrappedSession:
-    """Those of a SQLAlchemy Session."""
-
-    def __init__(self, connection: WrappedConnection) -> None:
-        self._connection = connection
+class AnySession:
+    """What tells a session of SQLAlchemy; nobody asks it."""
 
     def get_bind(self) -> None:
         raise AssertionError
+
+
+class WrappedSession(AnySession):
+    """The attributes of a Session."""
+
+    def __init__(self, connection: WrappedConnection) -> None:
+        self._connection = connection
 
     def connection(self) -> WrappedConnection:
         self._connection.begun = True
@@ -331,14 +330,11 @@ class WrappedAsyncConnection:
         self.begun = True
 
 
-class WrappedAsyncSession:
+class WrappedAsyncSession(AnySession):
     """Those of a SQLAlchemy AsyncSession."""
 
     def __init__(self, connection: WrappedAsyncConnection) -> None:
         self._connection = connection
-
-    def get_bind(self) -> None:
-        raise AssertionError
 
     async def connection(self) -> WrappedAsyncConnection:
         self._connection.begun = True
@@ -416,11 +412,8 @@ async def test_another_async_driver_below(app: Horsies) -> None:
     assert_invalid(await register(app).with_options(connection=wrapper).send_async(5), "OtherDriver")
 
 
-class NoTouching:
+class NoTouching(AnySession):
     """An object whose properties must not be read to find out what it is."""
-
-    def get_bind(self) -> None:
-        raise AssertionError
 
     @property
     def connection(self) -> Any:
@@ -441,14 +434,11 @@ class LibraryError(Exception):
         self.orig = orig
 
 
-class FailingSession:
+class FailingSession(AnySession):
     """A session that cannot connect."""
 
     def __init__(self, error: Exception) -> None:
         self._error = error
-
-    def get_bind(self) -> None:
-        raise AssertionError
 
     def connection(self) -> Any:
         raise self._error

@@ -40,7 +40,7 @@ class Batch:
     def split(self) -> tuple["Batch", "Batch"]:
         """What belongs to no workflow, and what belongs to one."""
         if not any(flight.workflow_id for flight in self.flights()):
-            return self, NO_BATCH
+            return self, Batch()
         plain, nodes = Batch(starts=self.starts, demand=self.demand, marks=self.marks), Batch()
         for outcome in self.completed:
             (nodes if outcome.flight.workflow_id else plain).completed.append(outcome)
@@ -56,7 +56,3 @@ class Batch:
         singles += [Batch(ended=[outcome]) for outcome in self.ended]
         rest = Batch(back=self.back, starts=self.starts, demand=self.demand, marks=self.marks)
         return [*singles, rest]
-
-
-NO_BATCH = Batch()
-"""What is not there; nobody adds to it."""

@@ -5,7 +5,6 @@ next one, because nothing of it was dispatched (R-092).
 """
 
 import asyncio
-import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,25 +17,17 @@ from horsies.db.effects import Row
 from horsies.db.statement import prepared
 from horsies.sql import Statements
 from horsies.transient import is_transient
-from horsies_worker.batch import NO_BATCH, Batch
-from horsies_worker.ends import PolicyOf, completed_params, ended_json
+from horsies_worker.batch import Batch
+from horsies_worker.cycle_params import NOTHING, written
+from horsies_worker.ends import PolicyOf
 from horsies_worker.executor_pool import ExecutorPool
 from horsies_worker.failures import unstorable
 from horsies_worker.flight import Flight
 from horsies_worker.link import Link
-from horsies_worker.node_ends import NO_NODES, node_params
+from horsies_worker.node_ends import node_params
 from horsies_worker.places import LANES, Demand, Lane
 
 logger = logging.getLogger("horsies.worker")
-
-_NOTHING: Mapping[str, object] = {
-    **dict.fromkeys(
-        ("ids", "generations", "results", "run_us", "ran_at", "back_ids", "back_generations", "freed"), "{}"
-    ),
-    **dict.fromkeys(("ends", "starts", "marks")),
-    **NO_NODES,
-}
-"""A cycle that writes nothing and claims from the front."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +60,7 @@ class ClaimSettings:
             "caps": arrays.plain("NULL" if queue.cap is None else queue.cap for queue in queues),
             "cluster_cap": self.cluster_cap,
             "now": None,
-            **_NOTHING,
+            **NOTHING,
         }
 
 
@@ -140,7 +131,8 @@ class Claims:
         Raises:
             psycopg.Error: it was not written.
         """
-        params = {"worker": self._settings.worker_id, "now": None, **self._node_params(nodes)}
+        ends = node_params(nodes, self._policy_of, self._pool.identities())
+        params = {"worker": self._settings.worker_id, "now": None, **ends}
         return await self._waiting_link.execute(self._statements["finish_busy"], params)
 
     async def _part(self, part: Batch) -> list[Row]:
@@ -211,27 +203,10 @@ class Claims:
 
     def _changes(self, batch: Batch) -> dict[str, object]:
         """What is to be written, as parameters."""
-        plain, nodes = batch.split()
-        changes: dict[str, object] = {}
-        if plain.completed:
-            changes = completed_params(plain.completed)
-        if plain.ended:
-            changes["ends"] = ended_json(plain.ended, self._policy_of, self._pool.identities())
-        if plain.back:
-            changes["back_ids"] = arrays.plain(f.id for f in plain.back)
-            changes["back_generations"] = arrays.plain(f.generation for f in plain.back)
-        if batch.starts:
-            changes["starts"] = _starts(batch)
-        if batch.marks is not None:
-            changes["marks"] = batch.marks
-        if nodes is not NO_BATCH:
-            changes.update(self._node_params(nodes))
+        changes = written(batch, self._policy_of, self._pool.identities())
         if self.are_capped and (freed := self._freed(batch)):
             changes["freed"] = arrays.texts(freed)
         return changes
-
-    def _node_params(self, nodes: Batch) -> Mapping[str, object]:
-        return node_params(nodes, self._policy_of, self._pool.identities())
 
     def _places(self, places: Demand, lane: Lane) -> list[int]:
         """The number of the executor for each row wanted, as `claim_rows` takes it."""
@@ -295,11 +270,3 @@ class Claims:
         except psycopg.Error as again:
             if not is_transient(again):
                 raise
-
-
-def _starts(batch: Batch) -> str | None:
-    if not batch.starts:
-        return None
-    return json.dumps(
-        [{"id": f.id, "generation": f.generation, "place": executor.place} for f, executor in batch.starts]
-    )

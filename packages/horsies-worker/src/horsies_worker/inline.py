@@ -32,9 +32,8 @@ from horsies_worker.batch import Batch
 from horsies_worker.child.execution import run_async_def, run_def
 from horsies_worker.child.prepare import STEP_TASK, run_step
 from horsies_worker.claims import ClaimSettings
-from horsies_worker.ends import completed_params, ended_json
+from horsies_worker.cycle_params import written
 from horsies_worker.flight import Flight, Outcome
-from horsies_worker.node_ends import NO_NODES, node_params
 from horsies_worker.registrations import LANE_EXECUTORS, Registrations
 from horsies_worker.worker import STEPS, policy_of, served_queues
 
@@ -104,8 +103,6 @@ class Drainer:
         self._constant = self._settings.params() | {
             "pids": arrays.plain([os.getpid()]),
             "names": arrays.texts([PROCESS_NAME]),
-            "freed": "{}",
-            "marks": None,
         }
         self._to_retry: set[str] = set()
         self.begun: dict[str, None] = {}
@@ -175,14 +172,9 @@ class Drainer:
         return read(rows, "process", self._flight)
 
     def _op(self, batch: Batch, places: int) -> Op[list[Row]]:
-        plain, nodes = batch.split()
         params: dict[str, object] = {
             **self._constant,
-            **completed_params(plain.completed),
-            "ends": ended_json(plain.ended, self._policy_of, self._executors),
-            "back_ids": arrays.plain(flight.id for flight in plain.back),
-            "back_generations": arrays.plain(flight.generation for flight in plain.back),
-            **(NO_NODES if nodes.is_empty() else node_params(nodes, self._policy_of, self._executors)),
+            **written(batch, self._policy_of, self._executors),
             "lanes": arrays.plain(["any"] if places else []),
             "executors": arrays.texts([",".join(self._settings.executors.values())] if places else []),
             "places": arrays.texts([arrays.plain([PLACE] * places)] if places else []),
