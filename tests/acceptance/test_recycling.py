@@ -1,5 +1,6 @@
 """R-038 to R-040: executors are replaced by count and by memory, by a spare that is already warm; never a crash."""
 
+import time
 from contextlib import suppress
 from typing import Any
 
@@ -35,7 +36,21 @@ def test_recycling_by_count(basic: Any, start_worker: StartWorker, tmp_path: Any
         assert sorted(lines, key=int) == [str(n) for n in range(100)]
         assert all(handle.info().unwrap().status is TaskStatus.COMPLETED for handle in handles)
         eventually(lambda: len(pids(worker)) == 3)
-        assert "is gone" not in worker.stderr
+        assert "is gone" not in worker.stderr, worker.stderr
+        assert worker.stop() == 0
+
+
+def test_the_spare_stays_and_is_replaced_when_it_dies(start_worker: StartWorker) -> None:
+    """R-038, R-091: it hears the coordinator like the others (silence would end it after 3 s); a dead one is replaced."""
+    with start_worker("--processes", "1", "--max-tasks-per-child", "10") as worker:
+        eventually(lambda: len(pids(worker)) == 2)
+        started = sorted(psutil.Process(worker.pid).children(), key=lambda child: child.create_time())
+        time.sleep(4.5)
+        assert pids(worker) == {child.pid for child in started}, worker.stderr
+        spare = started[-1]
+        spare.kill()
+        eventually(lambda: len(pids(worker) - {spare.pid}) == 2)
+        assert f"(pid {spare.pid}) is gone (killed by SIGKILL)" in worker.stderr
         assert worker.stop() == 0
 
 

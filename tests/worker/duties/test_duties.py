@@ -23,14 +23,10 @@ from tests.worker.waiting import until
 
 @dataclass
 class Executor:
-    """An executor process that is only spoken to."""
+    """An executor process that is only looked at."""
 
     ready: bool = True
     pid: int = 1
-    beats: int = 0
-
-    def beat(self) -> None:
-        self.beats += 1
 
 
 @dataclass
@@ -53,6 +49,7 @@ class Worker:
             link=self.link,
             flights=lambda: self.flights,
             executors=lambda: self.executors,
+            tell_executors=lambda: None,
             is_listening=lambda: True,
         )
         return Duties(around)
@@ -141,13 +138,6 @@ async def test_pings_are_heard_other_messages_are_not(worker: Worker) -> None:
     await until(lambda: worker.link.answered_at > 0)
     (answer,) = ear.payloads()
     assert json.loads(answer)["worker_id"] == worker.id
-
-
-async def test_executors_are_told_that_the_coordinator_lives(worker: Worker) -> None:
-    """R-091."""
-    duties = worker.duties()
-    duties.heartbeat._tell_executors()  # pyright: ignore[reportPrivateUsage]
-    assert [executor.beats for executor in worker.executors] == [1]
 
 
 async def test_an_unanswered_beat_quiets_the_reaper(worker: Worker) -> None:

@@ -189,6 +189,8 @@ class Coordinator:
         for target, flight in zip(idle, flights, strict=False):
             self._send(target, [flight])
         self._waiting.back += flights[len(idle) :]
+        if not executor.flights:
+            self._pool.let_go(executor)
         self._wake.set()
 
     def executor_died(self, executor: ExecutorProcess, begun: list[Flight], not_begun: list[Flight]) -> None:
@@ -201,8 +203,8 @@ class Coordinator:
             self._limits.end(flight)
         self._waiting.back += not_begun
         logger.warning(
-            "%s (pid %d) is gone; of its tasks %d had begun, %d had not",
-            *(executor.name, executor.pid, len(begun), len(not_begun)),
+            "%s (pid %d) is gone (%s); of its tasks %d had begun, %d had not",
+            *(executor.name, executor.pid, executor.end, len(begun), len(not_begun)),
         )
         self._places.changed()
         self._pool.replace(executor)

@@ -60,6 +60,7 @@ class Surroundings:
         held: How many of them are only held, to start later.
         contact: Whether others may take this worker for dead.
         executors: Its executor processes.
+        tell_executors: Tells all of them, the spare too, that the coordinator lives (R-091).
         is_listening: Whether the listening connection is up.
     """
 
@@ -73,6 +74,7 @@ class Surroundings:
     held: Callable[[], int] = lambda: 0
     contact: Contact | None = None
     executors: Callable[[], Sequence[ExecutorProcess]]
+    tell_executors: Callable[[], None]
     is_listening: Callable[[], bool]
 
     @property
@@ -84,11 +86,6 @@ class Surroundings:
     def heartbeat_interval_ms(self) -> int:
         """Milliseconds between two beats."""
         return self.app.config.recovery.heartbeat_interval_ms
-
-    def tell_executors(self) -> None:
-        """The coordinator lives (R-091)."""
-        for executor in self.executors():
-            executor.beat()
 
 
 class Duties:

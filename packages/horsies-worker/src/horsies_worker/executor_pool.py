@@ -71,10 +71,13 @@ class ExecutorPool:
 
     def replace(self, dead: ExecutorProcess) -> None:
         """Put another process in the place of one that died."""
-        if self._roles.pop(dead, None) == "active":
+        role = self._roles.pop(dead, None)
+        if role == "active":
             if not self._stopping:
                 self.on_restart(dead.killed_for or "crash")
             self._fill()
+        elif role == "spare":
+            self._want_spare()
 
     def retire(self, executor: ExecutorProcess, reason: Literal["count", "memory"]) -> None:
         """Let it end what it has; the spare takes over (R-038, R-039). A planned end is no crash (R-040)."""

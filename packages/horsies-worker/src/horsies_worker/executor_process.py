@@ -124,6 +124,14 @@ class ExecutorProcess(asyncio.Protocol):
         """Process id; 0 before the start."""
         return self._popen.pid if self._popen else 0
 
+    @property
+    def end(self) -> str:
+        """How the process ended, for messages."""
+        code = None if self._popen is None else self._popen.returncode
+        if code is None or code >= 0:
+            return f"exit code {code}"
+        return f"killed by {signal.Signals(-code).name}"
+
     def stop(self) -> None:
         """Let it end once nothing is running in it."""
         self._ending = True

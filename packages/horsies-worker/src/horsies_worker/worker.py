@@ -223,6 +223,7 @@ class Worker:
                 held=coordinator.held,
                 contact=self._contact,
                 executors=lambda: pool.executors,
+                tell_executors=pool.beat,
                 is_listening=lambda: self._listener.connected,
             )
         )
