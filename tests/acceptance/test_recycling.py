@@ -41,7 +41,7 @@ def test_recycling_by_count(basic: Any, start_worker: StartWorker, tmp_path: Any
 
 
 def test_the_spare_stays_and_is_replaced_when_it_dies(start_worker: StartWorker) -> None:
-    """R-038, R-091: it hears the coordinator like the others (silence would end it after 3 s); a dead one is replaced."""
+    """R-038, R-091: it hears the coordinator (silence would end it after 3 s); a dead one is replaced."""
     with start_worker("--processes", "1", "--max-tasks-per-child", "10") as worker:
         eventually(lambda: len(pids(worker)) == 2)
         started = sorted(psutil.Process(worker.pid).children(), key=lambda child: child.create_time())
