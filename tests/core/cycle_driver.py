@@ -26,6 +26,10 @@ _PREFETCH = sql.SQL(
 )
 
 
+type Marks = dict[tuple[str, str, int], tuple[float, str]]
+"""By queue, executor and priority the due time (seconds since 1970) and id that a claim has got to."""
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A row as its worker gets it."""
@@ -59,7 +63,7 @@ class Answer:
     due_s: float | None = None
     again: bool = False
     walked_s: float = 0.0
-    marks: dict[tuple[str, str, int], float] = field(default_factory=dict[tuple[str, str, int], float])
+    marks: Marks = field(default_factory=dict[tuple[str, str, int], tuple[float, str]])
 
     @property
     def ids(self) -> list[str]:
@@ -145,7 +149,7 @@ class CycleDriver:
         back: tuple[Claim, ...] = (),
         places: int | Sequence[int] = 0,
         starts: Sequence[Claim] = (),
-        marks: str | None = None,
+        spans: str | None = None,
         now: datetime | None = None,
     ) -> Answer:
         """One round trip; what belongs to a workflow goes its own way.
@@ -174,7 +178,7 @@ class CycleDriver:
             "lanes": "{any}" if spots else "{}",
             "executors": arrays.texts(["default,process,thread,async"] if spots else []),
             "places": arrays.texts([arrays.plain(spots)] if spots else []),
-            "marks": marks,
+            "spans": spans,
             "starts": json.dumps([_fence(claim) | {"place": 1} for claim in starts]) if starts else None,
             "now": now,
         }
@@ -229,7 +233,7 @@ def _answer(rows: list[tuple[Any, ...]]) -> Answer:
             case "walk":
                 answer.walked_s = seconds
             case "mark":
-                answer.marks[columns[3], columns[4], columns[9]] = seconds
+                answer.marks[columns[3], columns[4], columns[9]] = (seconds, columns[0])
             case _:
                 raise AssertionError(f"unexpected row of the cycle: {tag}")
     return answer

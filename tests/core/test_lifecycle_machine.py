@@ -5,7 +5,6 @@ there is (T-40, T-44 to T-46, T-52, T-55 to T-70, T-83, T-84, CF-15, CF-16, D-00
 R-070, R-110, R-112, R-113). `HORSIES_CHAOS=long` runs many more of them.
 """
 
-import json
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -39,7 +38,8 @@ from horsies.send_plan import options_text
 from horsies.sql import Statements
 from horsies.state import TASK_TRANSITIONS, TaskStatus
 from horsies.stored_policy import policy_of_options
-from tests.core.cycle_driver import Answer, Claim, CycleDriver
+from horsies_worker.low_water import LowWater
+from tests.core.cycle_driver import Answer, Claim, CycleDriver, Marks
 from tests.core.lifecycle_look import Look, Row, check_all, check_change, look
 
 LONG = os.environ.get("HORSIES_CHAOS") == "long"
@@ -67,7 +67,6 @@ USUAL = {
 }
 """Moves that every run of this test makes; a long one makes all that there are."""
 
-type Marks = dict[tuple[str, str, int], float]
 type Changes = dict[str, TaskStatus]
 picks = st.integers(0, 999)
 
@@ -154,7 +153,7 @@ class Hand:
     held: list[Claim]
     waiting: list[Claim]
     beats: bool = True
-    marks: Marks = field(default_factory=dict[tuple[str, str, int], float])
+    marks: Marks = field(default_factory=dict[tuple[str, str, int], tuple[float, str]])
 
     def claims(self) -> list[Claim]:
         """Everything it was given."""
@@ -343,7 +342,7 @@ class Lives(RuleBasedStateMachine):
         """T-56, T-58, R-050, R-061, CF-14 to CF-17: exactly the rows that are first, never more than the caps allow.
 
         `spare` more are held (prefetch), none of a capped queue. D-029: from the marks of this worker's former claims,
-        of those that are not below.
+        of those that are not below one.
         """
         hand = self.hands[pick % len(self.hands)]
         if self.cluster_cap is not None:
@@ -351,18 +350,17 @@ class Lives(RuleBasedStateMachine):
         if places + spare == 0:
             return
         marks = hand.marks if from_marks and hand.marks else None
-        text = None if marks is None else marks_text(marks)
+        spans = None if marks is None else spans_of(marks)
         spots = [1] * places + [0] * spare
-        answer = self.cycle(lambda: hand.driver.cycle(places=spots, marks=text, now=self.now))
+        answer = self.cycle(lambda: hand.driver.cycle(places=spots, spans=spans, now=self.now))
         self.claimed(hand, answer, (places, spare), {}, marks)
 
     def claimed(
         self, hand: Hand, answer: Answer, places: tuple[int, int], ends: Changes, marks: Marks | None = None
     ) -> None:
         """After a cycle that ended `ends` first, with so many free places and places to hold rows for."""
-        expected = self.first_in_order(
-            places, {i for i, status in ends.items() if status is not PENDING}, marks
-        )
+        ended_now = {i for i, status in ends.items() if status is not PENDING}
+        expected = self.first_in_order(places, ended_now, marks)
         changes: Changes = {}
         started: list[str] = []
         kept: list[str] = []
@@ -372,14 +370,14 @@ class Lives(RuleBasedStateMachine):
             is_overdue = row["good_until"] is not None and row["good_until"] <= self.now
             (overdue if is_overdue else started if nth < places[0] else kept).append(task_id)
             changes[task_id] = RUNNING if task_id in started else CLAIMED
-            hand.marks[row["queue_name"], row["executor"], row["priority"]] = (
-                row["enqueued_at"].timestamp() - 1
-            )
         assert answer.ids == started
         assert [claim.id for claim in answer.prefetched] == kept
         assert [claim.id for claim in answer.expired] == overdue
         hand.held += answer.claimed
         hand.waiting += [*answer.prefetched, *answer.expired]
+        passed = [row for row in self.due(ended_now, marks) if str(row["id"]) not in changes]
+        assert all(is_above(row, answer.marks) for row in passed), "a mark says that rows are behind it"
+        hand.marks = (marks or {}) | answer.marks
         self.settle(ends | changes)
         for claim in [*answer.claimed, *answer.prefetched, *answer.expired]:
             row = self.before.live[claim.id]
@@ -389,25 +387,14 @@ class Lives(RuleBasedStateMachine):
             )
 
     def first_in_order(self, places: tuple[int, int], ended: set[str], marks: Marks | None) -> list[Row]:
-        live = [row for task_id, row in self.before.live.items() if task_id not in ended]
+        live = self.still_live(ended)
         flying = [row["queue_name"] for row in live if row["status"] != "PENDING"]
         room = {name: None if cap is None else cap - flying.count(name) for name, cap in self.caps.items()}
         free, spare = places
-        if marks is not None and (self.before.paused or any(cap is not None for cap in self.caps.values())):
-            spare = 0  # a pass from marks does not tell queues without a limit from the others
         if self.cluster_cap is not None:
             free = min(free, self.cluster_cap - len(flying))
-        due = [
-            row
-            for row in live
-            if row["status"] == "PENDING"
-            and row["enqueued_at"] <= self.now
-            and row["queue_name"] not in self.before.paused
-            and is_above(row, marks)
-        ]
-        due.sort(key=lambda row: (QUEUES[row["queue_name"]], row["priority"], row["enqueued_at"], row["id"]))
         taken: list[Row] = []
-        for row in due:
+        for row in self.due(ended, marks):
             queue_room = room[row["queue_name"]]
             if len(taken) >= free + spare:
                 break
@@ -417,6 +404,23 @@ class Lives(RuleBasedStateMachine):
                 room[row["queue_name"]] = queue_room - 1
             taken.append(row)
         return taken
+
+    def still_live(self, ended: set[str]) -> list[Row]:
+        return [row for task_id, row in self.before.live.items() if task_id not in ended]
+
+    def due(self, ended: set[str], marks: Marks | None) -> list[Row]:
+        """What a claim comes upon, in its order."""
+        due = [
+            row
+            for row in self.still_live(ended)
+            if row["status"] == "PENDING"
+            and row["enqueued_at"] <= self.now
+            and row["queue_name"] not in self.before.paused
+            and is_above(row, marks)
+        ]
+        return sorted(
+            due, key=lambda row: (QUEUES[row["queue_name"]], row["priority"], row["enqueued_at"], row["id"])
+        )
 
     # -- ends
 
@@ -752,18 +756,23 @@ def test_random_lives(database_url: str) -> None:
     assert not LONG or not missing
 
 
-def marks_text(marks: Marks) -> str:
-    return json.dumps(
-        [{"queue": q, "executor": e, "priority": p, "since": since} for (q, e, p), since in marks.items()]
-    )
+def spans_of(marks: Marks) -> str:
+    """What a worker with these marks looks into."""
+    low = LowWater(60.0)
+    noted = [(*key, *start) for key, start in marks.items()]
+    low.answered(0.0, 1.0, noted, from_front=True, is_slow=False, is_full=True)
+    spans = low.next(1.0)
+    assert spans is not None
+    return spans
 
 
 def is_above(row: Row, marks: Marks | None) -> bool:
-    """Whether a claim from these marks comes upon a row; one without marks comes upon all."""
-    if marks is None:
-        return True
-    since = marks.get((row["queue_name"], row["executor"], row["priority"]))
-    return since is not None and row["enqueued_at"] >= datetime.fromtimestamp(since, UTC)
+    """Whether a claim from these marks comes upon a row."""
+    start = (marks or {}).get((row["queue_name"], row["executor"], row["priority"]))
+    return start is None or (row["enqueued_at"], str(row["id"])) >= (
+        datetime.fromtimestamp(start[0], UTC),
+        start[1],
+    )
 
 
 def shown(moves: Counter[tuple[TaskStatus | None, TaskStatus]]) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from horsies_worker.flight import Flight
 from horsies_worker.lookout import LAST, Head
+from horsies_worker.low_water import Mark
 from horsies_worker.places import Lane
 
 type MakeFlight = Callable[[tuple[Any, ...]], Flight]
@@ -31,7 +32,7 @@ class Answer:
         again: Rows that are due were passed over, as they were locked.
         due_s: Seconds until the next row becomes due.
         is_slow: The server had to walk far to find the front (D-029).
-        marks: (queue, executor, priority, seconds since 1970): how far the claim has got there.
+        marks: How far the claim has got.
     """
 
     claimed: dict[Lane, list[Flight]] = field(default_factory=lambda: {"process": [], "shared": []})
@@ -48,7 +49,7 @@ class Answer:
     again: bool = False
     due_s: float | None = None
     is_slow: bool = False
-    marks: list[tuple[str, str, int, float]] = field(default_factory=list[tuple[str, str, int, float]])
+    marks: list[Mark] = field(default_factory=list[Mark])
 
     def taken(self, lane: Lane) -> int:
         """How many rows of a lane were taken; expired ones are not counted."""
@@ -82,7 +83,7 @@ def read(rows: Sequence[tuple[Any, ...]], lane: Lane, make_flight: MakeFlight) -
         elif tag == "walk":
             answer.is_slow = True
         elif tag == "mark":
-            answer.marks.append((row[4], row[5], row[10], row[11]))
+            answer.marks.append((row[4], row[5], row[10], row[11], row[1]))
         elif tag in _IDS:
             _IDS[tag](answer).add(row[1])
     return answer

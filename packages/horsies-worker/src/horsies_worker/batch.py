@@ -16,8 +16,8 @@ class Batch:
     back: list[Flight] = field(default_factory=list[Flight])
     starts: list[tuple[Flight, ExecutorProcess]] = field(default_factory=list[tuple[Flight, ExecutorProcess]])
     demand: Demand = field(default_factory=Demand)
-    marks: str | None = None
-    """Where the claim starts; None: at the front."""
+    spans: str | None = None
+    """Where the claim looks; None: everywhere."""
 
     def is_empty(self) -> bool:
         """Nothing to write, nothing wanted."""
@@ -41,7 +41,7 @@ class Batch:
         """What belongs to no workflow, and what belongs to one."""
         if not any(flight.workflow_id for flight in self.flights()):
             return self, Batch()
-        plain, nodes = Batch(starts=self.starts, demand=self.demand, marks=self.marks), Batch()
+        plain, nodes = Batch(starts=self.starts, demand=self.demand, spans=self.spans), Batch()
         for outcome in self.completed:
             (nodes if outcome.flight.workflow_id else plain).completed.append(outcome)
         for outcome in self.ended:
@@ -54,5 +54,5 @@ class Batch:
         """The same as batches of one end each, and the rest in a last one."""
         singles = [Batch(completed=[outcome]) for outcome in self.completed]
         singles += [Batch(ended=[outcome]) for outcome in self.ended]
-        rest = Batch(back=self.back, starts=self.starts, demand=self.demand, marks=self.marks)
+        rest = Batch(back=self.back, starts=self.starts, demand=self.demand, spans=self.spans)
         return [*singles, rest]

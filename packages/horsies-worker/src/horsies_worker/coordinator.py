@@ -274,7 +274,7 @@ class Coordinator:
         elif wanted:
             batch.demand = self._demand(wanted, wanted)
         if batch.demand:
-            batch.marks = self._low_water.next(time.monotonic())
+            batch.spans = self._low_water.next(time.monotonic())
         return batch
 
     def _demand(self, lanes: Collection[Lane], wanted: Collection[Lane]) -> Demand:
@@ -337,11 +337,9 @@ class Coordinator:
             if saw_all and not answer.expired and answer.taken(lane) < places.wants(lane):
                 self._lookout.wanted.discard(lane)
         is_full = any(0 < places.wants(lane) <= answer.taken(lane) for lane in LANES)
-        for mark in answer.marks:
-            self._low_water.note(*mark)
-        from_marks, now = batch.marks is not None, time.monotonic()
+        from_front, now = batch.spans is None, time.monotonic()
         from_front_s = self._low_water.answered(
-            now, took_s, from_marks=from_marks, is_slow=answer.is_slow, is_full=is_full
+            now, took_s, answer.marks, from_front=from_front, is_slow=answer.is_slow, is_full=is_full
         )
         due_s = answer.due_s if from_front_s is None else from_front_s
         found = any(map(answer.taken, LANES))

@@ -12,7 +12,7 @@ NOTHING: Mapping[str, object] = {
     **dict.fromkeys(
         ("ids", "generations", "results", "run_us", "ran_at", "back_ids", "back_generations", "freed"), "{}"
     ),
-    **dict.fromkeys(("ends", "starts", "marks")),
+    **dict.fromkeys(("ends", "starts", "spans")),
     **NO_NODES,
 }
 """A cycle that writes nothing and claims from the front."""
@@ -36,8 +36,8 @@ def written(batch: Batch, policy_of: PolicyOf, executors: Executors) -> dict[str
                 for f, executor in batch.starts
             ]
         )
-    if batch.marks is not None:
-        params["marks"] = batch.marks
+    if batch.spans is not None:
+        params["spans"] = batch.spans
     if nodes.flights():
         params.update(node_params(nodes, policy_of, executors))
     return params

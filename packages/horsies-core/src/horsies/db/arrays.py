@@ -15,6 +15,13 @@ def texts(values: Iterable[str | None]) -> str:
     return "{" + ",".join(map(_quoted, values)) + "}"
 
 
+def rows(values: Iterable[Iterable[str | float]]) -> str:
+    """An array of a composite type; each value is the fields of one row, texts and numbers."""
+    return texts(
+        "(" + ",".join(_quoted(v) if isinstance(v, str) else str(v) for v in row) + ")" for row in values
+    )
+
+
 def _quoted(value: str | None) -> str:
     if value is None:
         return "NULL"

@@ -9,7 +9,7 @@ from {schema}.cycle(
     %(ends)s, %(back_ids)s, %(back_generations)s,
     %(workflows)s, %(node_ends)s, %(node_backs)s,
     %(queues)s, %(ranks)s, %(caps)s, %(cluster_cap)s, %(lanes)s, %(executors)s,
-    %(places)s, %(freed)s, %(marks)s, %(starts)s, %(now)s)
+    %(places)s, %(freed)s, %(spans)s, %(starts)s, %(now)s)
 
 -- name: register_worker
 insert into {schema}.workers (id, hostname, pid, version, state, heartbeat_interval_ms, snapshot)

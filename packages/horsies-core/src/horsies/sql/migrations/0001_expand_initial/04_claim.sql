@@ -11,12 +11,19 @@ create type {schema}.cycle_row as (
     trace_context text
 );
 
--- The rows of some lanes (queue and executor, pairwise) at one priority that became due at _from or later, taken for
--- _worker. A place is the number of the executor that is to run the row, negative where the row waits there behind another
+-- A part of a lane (the rows of a queue and executor) that a claim looks into: from a priority, due time (in seconds since
+-- 1970) and id on, up to a priority. A worker leaves out what it has emptied itself (D-029).
+create type {schema}.claim_span as (
+    queue text, executor text, low smallint, since double precision, id uuid, high smallint
+);
+
+-- The rows of some lanes (queue and executor, pairwise) at one priority, from the one due at _from with id _from_ids on,
+-- taken for _worker. A place is the number of the executor that is to run the row, negative where the row waits there behind another
 -- (read-ahead), 0 where it is to be held for later (prefetch, R-052). Called by cycle only, whose planner settings pin the
 -- walk along the claim index.
 create function {schema}.claim_rows(
-    _worker uuid, _hostname text, _queues text[], _executors text[], _rooms integer[], _from timestamptz[], _priority smallint,
+    _worker uuid, _hostname text, _queues text[], _executors text[], _rooms integer[], _from timestamptz[], _from_ids uuid[],
+    _priority smallint,
     _limit integer, _places integer[], _offset integer, _pids integer[], _names text[], _now timestamptz)
 returns {schema}.cycle_row[]
 language plpgsql as $$
@@ -29,7 +36,8 @@ begin
         _rows := array(
             select t.ctid from {schema}.tasks t
             where t.queue_name = _queues[1] and t.executor = _executors[1] and t.priority = _priority
-                and t.status = 'PENDING' and not t.parked and t.enqueued_at between _from[1] and _now
+                and t.status = 'PENDING' and not t.parked and t.enqueued_at <= _now
+                and (t.enqueued_at, t.id) >= (_from[1], _from_ids[1])
             order by t.enqueued_at, t.id
             limit least(_limit, _rooms[1])
             for no key update skip locked);
@@ -42,12 +50,12 @@ begin
                 select m.place from (
                     select c.place, c.id, c.enqueued_at, l.room,
                         row_number() over (partition by l.queue order by c.enqueued_at, c.id) as nth
-                    from unnest(_queues, _executors, _rooms, _from) as l (queue, executor, room, since)
+                    from unnest(_queues, _executors, _rooms, _from, _from_ids) as l (queue, executor, room, since, id)
                     cross join lateral (
                         select t.ctid as place, t.id, t.enqueued_at from {schema}.tasks t
                         where t.queue_name = l.queue and t.executor = l.executor and t.priority = _priority
                             and t.status = 'PENDING' and not t.parked
-                            and t.enqueued_at between l.since and _now
+                            and t.enqueued_at <= _now and (t.enqueued_at, t.id) >= (l.since, l.id)
                         order by t.enqueued_at, t.id
                         limit least(_limit, l.room)
                     ) c
@@ -146,28 +154,17 @@ language sql immutable as $$
     left join (select b.queue_name, count(*) as n from unnest(_batch) b group by b.queue_name) c on c.queue_name = q.queue
 $$;
 
--- What the next pass may start from: of each queue, kind and priority the due time up to which a batch has claimed, less
--- a second, in seconds since 1970 (D-029).
-create function {schema}.marks_after(_batch {schema}.cycle_row[], _priority smallint, _now timestamptz)
-returns {schema}.cycle_row[]
-language sql stable as $$
-    select array(
-        select row('mark', null, null, null, b.queue_name, b.executor, null, null, null, null, _priority,
-            extract(epoch from _now)::double precision - min(b.seconds) - 1, null, null)::{schema}.cycle_row
-        from unnest(_batch) b
-        where b.tag in ('claimed', 'prefetched', 'expired')
-        group by b.queue_name, b.executor)
-$$;
-
 -- One pass for one lane of executors. _places has an entry for each row wanted, free places first (see claim_rows); rows
 -- of a queue under a cap are taken for free places only (CF-15).
 -- Queues come by rank (their priority), then name; queues of one rank are merged. Present priorities are stepped over
 -- one by one and only rows that are due are read, so what is delayed or parked in front costs nothing (D-020).
 -- _rooms: how many rows each queue may still start, null without a cap. Returns what is left of it, how many rows were
 -- taken, and where in the order the first of them stands.
+-- _spans: the parts of lanes to look into; a lane without any is looked through from its beginning. A pass that fills all
+-- places, or had to walk far, says where its last rows stand (mark): what comes before them is empty, or locked.
 create function {schema}.claim_lane(
     _worker uuid, _hostname text, _queues text[], _ranks integer[], inout _rooms integer[], _executors text[],
-    _places integer[], _pids integer[], _names text[], _now timestamptz,
+    _places integer[], _pids integer[], _names text[], _spans {schema}.claim_span[], _now timestamptz,
     out _claimed {schema}.cycle_row[], out _count integer, out _first_rank integer, out _first_priority smallint)
 language plpgsql as $$
 declare
@@ -187,9 +184,11 @@ declare
     _lane_executors text[];
     _lane_rooms integer[];
     _lane_dues timestamptz[];
+    _lane_ids uuid[];
     _first timestamptz;
     _due timestamptz;
     _again boolean := false;
+    _first_id constant uuid := '00000000-0000-0000-0000-000000000000';
     _began timestamptz := clock_timestamp();
     _walked double precision;
 begin
@@ -200,18 +199,25 @@ begin
         _limit := case when _free > 0 then _free else _wanted end;
     end if;
     loop
-        select array_agg(l.queue), array_agg(l.executor), array_agg(l.room), array_agg(l.due), l.rank, l.priority, min(l.due)
-        into _lane_queues, _lane_executors, _lane_rooms, _lane_dues, _rank, _priority, _first
+        select array_agg(l.queue), array_agg(l.executor), array_agg(l.room), array_agg(l.due), array_agg(l.id), l.rank,
+            l.priority, min(l.due)
+        into _lane_queues, _lane_executors, _lane_rooms, _lane_dues, _lane_ids, _rank, _priority, _first
         from (
-            select q.queue, q.rank, e.executor, coalesce(q.room, _wanted) as room, f.priority, f.due
+            select q.queue, q.rank, e.executor, coalesce(q.room, _wanted) as room, f.priority, f.due, f.id
             from unnest(_queues, _ranks, _rooms) as q (queue, rank, room)
             cross join unnest(_executors) as e (executor)
+            left join unnest(_spans) as s on s.queue = q.queue and s.executor = e.executor
+            cross join lateral (
+                select coalesce(s.low, 0::smallint) as low, coalesce(to_timestamp(s.since), '-infinity') as since) b
+            cross join lateral (select q.rank = _at_rank and (_at_priority, _at_time) > (b.low, b.since) as is_past) w
             cross join lateral (                    -- one index probe
-                select t.priority, t.enqueued_at as due from {schema}.tasks t
+                select t.priority, t.enqueued_at as due, t.id from {schema}.tasks t
                 where t.queue_name = q.queue and t.executor = e.executor and t.status = 'PENDING' and not t.parked
-                    and (t.priority, t.enqueued_at) >= (
-                        case when q.rank = _at_rank then _at_priority else 0::smallint end,
-                        case when q.rank = _at_rank then _at_time else '-infinity' end)
+                    and (t.priority, t.enqueued_at, t.id) >= (
+                        case when w.is_past then _at_priority else b.low end,
+                        case when w.is_past then _at_time else b.since end,
+                        case when w.is_past then _first_id else coalesce(s.id, _first_id) end)
+                    and t.priority <= coalesce(s.high, 32767::smallint)
                 order by t.priority, t.enqueued_at, t.id
                 limit 1) f
             where q.rank >= _at_rank and (q.room is null or q.room > 0 and _count < _free)
@@ -238,7 +244,7 @@ begin
             continue;
         end if;
         _batch := {schema}.claim_rows(
-            _worker, _hostname, _lane_queues, _lane_executors, _lane_rooms, _lane_dues, _priority,
+            _worker, _hostname, _lane_queues, _lane_executors, _lane_rooms, _lane_dues, _lane_ids, _priority,
             _limit - _count, _places, _count, _pids, _names, _now);
         if _count = 0 and cardinality(_batch) > 0 then
             _first_rank := _rank;
@@ -246,8 +252,11 @@ begin
         end if;
         _count := _count + cardinality(_batch);
         _claimed := _claimed || _batch;
-        if _walked > 0.002 then
-            _claimed := _claimed || {schema}.marks_after(_batch, _priority, _now);
+        if _count >= _wanted or _walked > 0.002 then
+            _claimed := _claimed || array(
+                select row('mark', l.id::text, null, null, l.queue, l.executor, null, null, null, null, _priority,
+                    extract(epoch from l.due)::double precision, null, null)::{schema}.cycle_row
+                from unnest(_lane_queues, _lane_executors, _lane_dues, _lane_ids) as l (queue, executor, due, id));
         end if;
         if _capped then
             _rooms := {schema}.rooms_after(_queues, _rooms, _batch);
@@ -271,43 +280,6 @@ begin
         _claimed := _claimed || row('due', null, null, null, null, null, null, null, null, null, null,
             extract(epoch from _due - _now)::double precision, null, null)::{schema}.cycle_row;
     end if;
-end $$;
-
--- A pass that probes nothing: it claims from the marks on that former passes have left (D-029). What lies below a mark,
--- or at a priority without one, is for the next pass without marks.
-create function {schema}.claim_from_marks(
-    _worker uuid, _hostname text, _queues text[], _ranks integer[], inout _rooms integer[], _executors text[],
-    _places integer[], _pids integer[], _names text[], _marks json, _now timestamptz,
-    out _claimed {schema}.cycle_row[], out _count integer)
-language plpgsql as $$
-declare
-    -- Free places come first; the others are not for rows of a queue under a cap (CF-15).
-    _wanted integer := case when cardinality(array_remove(_rooms, null)) > 0
-        then (select count(*) from unnest(_places) p where p > 0) else cardinality(_places) end;
-    _batch {schema}.cycle_row[];
-    _lane record;
-begin
-    _claimed := '{}';
-    _count := 0;
-    for _lane in
-        select q.rank, m.priority, array_agg(m.queue) as queues, array_agg(m.executor) as executors,
-            array_agg(to_timestamp(m.since)) as since
-        from json_to_recordset(_marks) as m (queue text, executor text, priority smallint, since double precision)
-        join unnest(_queues, _ranks) as q (queue, rank) on q.queue = m.queue
-        where m.executor = any (_executors)
-        group by q.rank, m.priority
-        order by q.rank, m.priority
-    loop
-        _batch := {schema}.claim_rows(
-            _worker, _hostname, _lane.queues, _lane.executors,
-            array(select coalesce(_rooms[array_position(_queues, l.queue)], _wanted)
-                from unnest(_lane.queues) with ordinality as l (queue, nth) order by l.nth),
-            _lane.since, _lane.priority, _wanted - _count, _places, _count, _pids, _names, _now);
-        _count := _count + cardinality(_batch);
-        _claimed := _claimed || _batch || {schema}.marks_after(_batch, _lane.priority, _now);
-        _rooms := {schema}.rooms_after(_queues, _rooms, _batch);
-        exit when _count >= _wanted;
-    end loop;
 end $$;
 
 -- The first row of a lane that is due now, for the choice of the lane that an idle executor goes to (R-032). Its place in

@@ -220,7 +220,7 @@ create function {schema}.cycle(
     _ends json, _back_ids uuid[], _back_generations bigint[],
     _workflows uuid[], _node_ends json, _node_backs json,
     _queues text[], _ranks integer[], _caps integer[], _cluster_cap integer, _lanes text[], _executors text[],
-    _places text[], _freed text[], _marks json, _starts json,
+    _places text[], _freed text[], _spans {schema}.claim_span[], _starts json,
     _at timestamptz default null)
 returns setof {schema}.cycle_row
 language plpgsql
@@ -237,8 +237,6 @@ declare
     _cluster integer;
     _claimed {schema}.cycle_row[];
     _wanted integer;
-    _rank integer;
-    _priority smallint;
     _made uuid[] := '{}';
     -- What the parts return. An assignment costs a third of a `select into ... from`, which starts an executor.
     _f record;
@@ -288,27 +286,18 @@ begin
             end if;
             _wanted := cardinality(_places[_l]::integer[]);
             if _wanted > 0 then
-                _rank := null;
-                if _marks is null then
-                    _c := {schema}.claim_lane(
-                        _worker, _hostname, _queues, _ranks, _rooms, string_to_array(_executors[_l], ','),
-                        (_places[_l]::integer[])[1 : coalesce(_cluster, _wanted)], _pids, _names, _now);
-                    _rank := _c._first_rank;
-                    _priority := _c._first_priority;
-                else
-                    _c := {schema}.claim_from_marks(
-                        _worker, _hostname, _queues, _ranks, _rooms, string_to_array(_executors[_l], ','),
-                        (_places[_l]::integer[])[1 : coalesce(_cluster, _wanted)], _pids, _names, _marks, _now);
-                end if;
+                _c := {schema}.claim_lane(
+                    _worker, _hostname, _queues, _ranks, _rooms, string_to_array(_executors[_l], ','),
+                    (_places[_l]::integer[])[1 : coalesce(_cluster, _wanted)], _pids, _names, _spans, _now);
                 _rooms := _c._rooms;
                 _claimed := _c._claimed;
                 return query select * from unnest(_claimed);
                 if cardinality(_made) = 1 and (_claimed[1]).id = _made[1]::text then
                     _made := '{}';                  -- the next of a chain: nobody else need look for it
                 end if;
-                if cardinality(_lanes) > 1 and _rank is not null then
+                if cardinality(_lanes) > 1 and _c._first_rank is not null then
                     return query select 'first', null::text, null::bigint, null::text, null::text, null::text, null::text,
-                        null::text, null::integer, _rank::smallint, _priority, (_claimed[1]).seconds, null::text,
+                        null::text, null::integer, _c._first_rank::smallint, _c._first_priority, (_claimed[1]).seconds, null::text,
                         null::text;
                 end if;
                 _cluster := _cluster - _c._count;
