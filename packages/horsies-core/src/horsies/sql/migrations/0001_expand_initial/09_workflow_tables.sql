@@ -16,6 +16,15 @@ create domain {schema}.node_join as text
 -- How many are still to come: below zero, something would have been counted twice.
 create domain {schema}.countdown as integer
     constraint countdown_positive check (value >= 0);
+-- Cases as arrays of the node indexes that have to be COMPLETED. What could not be read at the end of a workflow would
+-- refuse the ends of its nodes for ever.
+create domain {schema}.success_cases as jsonb
+    constraint success_cases_readable check (
+        jsonb_typeof(value) = 'array'
+        and not jsonb_path_exists(value, 'strict $[*] ? (@.type() != "array")', '{}', true)
+        and not jsonb_path_exists(value, 'strict $[*][*] ? (@.type() != "number")', '{}', true)
+        and not jsonb_path_exists(
+            value, 'strict $[*][*] ? (@ < 0 || @ > 2147483647 || @.floor() != @)', '{}', true));
 
 create table {schema}.workflows (
     id uuid primary key,
@@ -23,7 +32,7 @@ create table {schema}.workflows (
     definition_key text,
     status {schema}.workflow_status not null default 'RUNNING',
     on_error {schema}.workflow_on_error not null,
-    success_policy jsonb,                           -- cases: arrays of the node indexes that have to be COMPLETED
+    success_policy {schema}.success_cases,
     output_index integer,
     -- the tree: root_id is the row that every change of the tree locks first (W-41)
     parent_workflow_id uuid,
