@@ -63,13 +63,17 @@ def test_what_a_row_of_tasks_needs_cannot_be_taken_from_a_node(engine: Engine, c
         engine.select(f"update horsies.workflow_nodes set {column} = null where workflow_id = %s", [flow])
 
 
-@pytest.mark.parametrize("damage", ["7", '{"0": 1}', "[0]", '[["a"]]', "[[null]]", "[[0.5]]", "[[99999999999]]"])
+@pytest.mark.parametrize(
+    "damage", ["7", '{"0": 1}', "[0]", '[["a"]]', "[[null]]", "[[0.5]]", "[[99999999999]]"]
+)
 def test_a_success_policy_that_cannot_be_read_at_the_end_is_refused(engine: Engine, damage: str) -> None:
     """W-68: it would refuse the end of the workflow's last node, again and again."""
     flow = engine.start(plan(N("a")))
     with pytest.raises(psycopg.errors.CheckViolation, match="success_cases_readable"):
         engine.select(f"update horsies.workflows set success_policy = '{damage}' where id = %s", [flow])
-    engine.select("update horsies.workflows set success_policy = '[[0], []]' where id = %s returning 1", [flow])
+    engine.select(
+        "update horsies.workflows set success_policy = '[[0], []]' where id = %s returning 1", [flow]
+    )
 
 
 REFUSALS = """

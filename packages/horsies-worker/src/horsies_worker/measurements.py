@@ -1,4 +1,4 @@
-"""Memory and CPU of the worker. The import costs a tenth of a second: only a heartbeat brings it."""
+"""Memory and CPU of the worker. The import costs a tenth of a second, so it is made while executors start."""
 
 import os
 from collections.abc import Iterable

@@ -1,6 +1,5 @@
 """What a worker says of itself with each heartbeat (10-monitoring §2)."""
 
-import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -55,12 +54,7 @@ class StateReport:
     async def take(self) -> Mapping[str, object]:
         """What is measured."""
         if self._measurements is None:
-            # In a thread, once: the import would hold the loop up for a tenth of a second.
-            self._measurements = await asyncio.to_thread(_load)
+            from horsies_worker.measurements import Measurements  # the worker has imported it at its start
+
+            self._measurements = Measurements()
         return self._measurements.take(self._executor_pids())
-
-
-def _load() -> "Measurements":
-    from horsies_worker.measurements import Measurements  # a worker that starts must not wait for it
-
-    return Measurements()
