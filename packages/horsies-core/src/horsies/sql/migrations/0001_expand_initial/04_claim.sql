@@ -18,13 +18,12 @@ create type {schema}.claim_span as (
 );
 
 -- The rows of some lanes (queue and executor, pairwise) at one priority, from the one due at _from with id _from_ids on,
--- taken for _worker. A place is the number of the executor that is to run the row, negative where the row waits there behind another
--- (read-ahead), 0 where it is to be held for later (prefetch, R-052). Called by cycle only, whose planner settings pin the
--- walk along the claim index.
+-- taken for _worker. A place is the number of the executor that is to run the row, negative where the row waits there behind
+-- another (read-ahead), 0 where it is to be held for later (prefetch, R-052). Called by cycle only, whose planner settings
+-- pin the walk along the claim index.
 create function {schema}.claim_rows(
     _worker uuid, _hostname text, _queues text[], _executors text[], _rooms integer[], _from timestamptz[], _from_ids uuid[],
-    _priority smallint,
-    _limit integer, _places integer[], _offset integer, _pids integer[], _names text[], _now timestamptz)
+    _priority smallint, _limit integer, _places integer[], _offset integer, _pids integer[], _names text[], _now timestamptz)
 returns {schema}.cycle_row[]
 language plpgsql as $$
 declare
