@@ -160,19 +160,18 @@ def test_a_tree_that_is_locked_does_not_silence_the_worker(
 ) -> None:
     """W-41, W-100, R-090: while somebody holds a tree, heartbeats and other workflows go on."""
     beats = "select extract(epoch from heartbeat_at)::float8 from horsies.workers"
-    with start_worker(), psycopg.connect(database_url) as other:
-        locked = start(flows, flows.Chain)
+    waiting = "select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+    locked = start(flows, flows.Chain)
+    with psycopg.connect(database_url) as other:
         other.execute("select from horsies.workflows where id = %s for no key update", [locked.workflow_id])
-        waiting = (
-            "select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
-        )
-        eventually(lambda: execute(waiting), 60)
-        ((before,),) = execute(beats)
-        eventually(lambda: execute(beats)[0][0] > before + 3, 60)
-        assert start(flows, flows.Chain).get(WAIT_MS).is_ok()
-        assert states(locked)["b"] == "PENDING"
-        other.rollback()
-        assert locked.get(WAIT_MS).is_ok()
+        with start_worker():
+            eventually(lambda: execute(waiting), 60)
+            ((before,),) = execute(beats)
+            eventually(lambda: execute(beats)[0][0] > before + 3, 60)
+            assert start(flows, flows.Chain).get(WAIT_MS).is_ok()
+            assert states(locked)["b"] == "PENDING"
+            other.rollback()
+            assert locked.get(WAIT_MS).is_ok()
 
 
 def test_the_reaper_keeps_workflows_in_order(flows: Any, start_worker: StartWorker, execute: Execute) -> None:
