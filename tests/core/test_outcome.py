@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable
+from enum import Enum, StrEnum
 from typing import Any
 
 import pytest
@@ -306,6 +307,23 @@ def test_the_tasks_mapper_goes_first() -> None:
     assert run_everywhere(raising(KeyError("x")), **options).err_value.error_code == "TASK_KEY"
     assert run_everywhere(raising(LookupError("x")), **options).err_value.error_code == "APP_LOOKUP"
     assert run_everywhere(raising(ValueError("x")), **options).err_value.error_code == "MINE"
+
+
+class Codes(StrEnum):
+    BUSY = "STORE_BUSY"
+
+
+class MixedCodes(str, Enum):  # noqa: UP042 - what programs have that are older than StrEnum
+    BUSY = "STORE_BUSY"
+
+
+@pytest.mark.parametrize("code", [Codes.BUSY, MixedCodes.BUSY])
+def test_a_member_of_a_string_enum_stands_for_its_value(code: str) -> None:
+    """T-51: as a mapped code and as the default."""
+    mapped = run_everywhere(raising(KeyError("x")), exception_mapper={KeyError: code})
+    assert mapped.err_value.error_code == "STORE_BUSY"
+    default = run_everywhere(raising(ValueError("x")), default_unhandled_error_code=code)
+    assert default.err_value.error_code == "STORE_BUSY"
 
 
 def test_the_exact_class_counts() -> None:

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from enum import Enum
 from typing import Any
 
 import psycopg
@@ -49,6 +50,18 @@ def app(database_url: str) -> Iterator[Horsies]:
 def register(app: Horsies, name: str = "pack", **options: Any) -> Any:
     task: Any = app.task(name, pack, queue_name="mail", **options)
     return task
+
+
+class Keys(str, Enum):  # noqa: UP042 - what programs have that are older than StrEnum
+    BULK = "bulk"
+
+
+def test_a_member_of_a_string_enum_stands_for_its_value(app: Horsies, rows: TaskRows) -> None:
+    """T-28: it names the same task as the text."""
+    task = register(app)
+    first = task.with_options(idempotency_key=Keys.BULK).send(5).unwrap()
+    assert task.with_options(idempotency_key="bulk").send(5).unwrap().task_id == first.task_id
+    assert rows.one()["idempotency_key"] == "bulk"
 
 
 def error_of(sent: Result[Any, TaskSendError]) -> TaskSendError:

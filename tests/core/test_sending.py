@@ -204,7 +204,9 @@ def test_delays(app: Horsies, rows: TaskRows, delay: Any, seconds: int) -> None:
     assert [row["waits"] for row in rows.live()] == [timedelta(seconds=seconds)] * 5
 
 
-@pytest.mark.parametrize("delay", [True, -1, 1.5, "60", timedelta(seconds=-1), None])
+@pytest.mark.parametrize(
+    "delay", [True, -1, 1.5, "60", timedelta(seconds=-1), None, 10**12, 10**30, timedelta.max]
+)
 def test_bad_delays(delay: Any) -> None:
     """T-32."""
     task = make_app().task("pack")(pack)

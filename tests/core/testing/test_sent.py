@@ -49,8 +49,9 @@ def test_what_does_not_fit_is_shown_as_data(
     rows.execute("insert into horsies.queues (name) values ('mail')")
     rows.execute("select horsies.enqueue('resize', '{\"images\": [1]}', queue_name => 'mail')")
     rows.execute("select horsies.enqueue('unknown', '{\"a\": 1}', queue_name => 'mail')")
+    rows.execute("select horsies.enqueue('unknown', '{\"a\": 1e400}', queue_name => 'mail')")
     rows.close()
-    assert [each.arguments for each in enqueued(app)] == [{"images": [1]}, {"a": 1}]
+    assert [each.arguments for each in enqueued(app)] == [{"images": [1]}, {"a": 1}, {"a": float("inf")}]
 
 
 def test_the_assertion_gives_the_task(app: Horsies, resize: SyncTaskFunction[..., str]) -> None:

@@ -1,6 +1,7 @@
 """Enqueueing in the caller's own transaction (T-41)."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
@@ -410,6 +411,28 @@ async def test_another_async_driver_below(app: Horsies) -> None:
     """T-41."""
     wrapper = WrappedAsyncConnection(OtherDriver())
     assert_invalid(await register(app).with_options(connection=wrapper).send_async(5), "OtherDriver")
+
+
+@pytest.mark.parametrize("key", [None, "k"])
+async def test_tasks_of_one_loop_may_share_a_connection(
+    app: Horsies, rows: TaskRows, database_url: str, key: str | None
+) -> None:
+    """T-41: sends that run at the same time take turns; what was answered Ok is there, and nothing else."""
+    task = register(app).with_options
+    async with await psycopg.AsyncConnection.connect(database_url) as connection:
+        keys = [key and f"{key}{number}" for number in range(8)]
+        sends = [task(connection=connection, idempotency_key=each).send_async(5) for each in keys]
+        ids = [sent.unwrap().task_id for sent in await asyncio.gather(*sends)]
+    assert sorted(ids) == sorted(str(row["id"]) for row in rows.live())
+
+
+def test_threads_may_share_a_connection(app: Horsies, rows: TaskRows, database_url: str) -> None:
+    """T-41."""
+    with psycopg.connect(database_url) as connection, ThreadPoolExecutor(4) as pool:
+        task = register(app).with_options(connection=connection)
+        ids = [sent.unwrap().task_id for sent in pool.map(task.send, range(40))]
+        connection.commit()
+    assert sorted(ids) == sorted(str(row["id"]) for row in rows.live())
 
 
 class NoTouching(AnySession):

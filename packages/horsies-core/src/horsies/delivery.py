@@ -1,10 +1,12 @@
 """Carrying out the insert of a send: once, again after an outage that passes, or inside the caller's transaction."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from psycopg.pq import TransactionStatus
 
@@ -24,6 +26,11 @@ class Pause:
 
 RESEND_PAUSES = (Pause(0.2), Pause(0.4), Pause(0.8))
 """Before the repetitions that `resend_on_transient_err` asks for."""
+
+_turns: WeakKeyDictionary[object, threading.Lock] = WeakKeyDictionary()
+_async_turns: WeakKeyDictionary[object, asyncio.Lock] = WeakKeyDictionary()
+_making_turns = threading.Lock()
+# Savepoints of one connection are a stack: sends that use it at the same time wait for each other.
 
 type Steps[R] = Generator[Op[R] | Pause, Any, R]
 
@@ -98,21 +105,28 @@ def run_in_transaction[R](broker: Broker, connection: object, op: Op[R]) -> R:
         Exception: What the database or the caller's library raises.
     """
     raw = unwrap(connection)
-    if raw.info.transaction_status == TransactionStatus.IDLE:
-        if raw.autocommit:
+    with _turn(_turns, raw, threading.Lock):
+        if raw.info.transaction_status == TransactionStatus.IDLE:
+            if raw.autocommit:
+                return broker.run_on(raw, op)
+            # psycopg's transaction() would commit what it began itself; a statement before it makes it a savepoint.
+            broker.run_on(raw, ask_nothing())
+        with raw.transaction():
             return broker.run_on(raw, op)
-        # psycopg's transaction() would commit what it began itself; a statement before it makes it a savepoint.
-        broker.run_on(raw, ask_nothing())
-    with raw.transaction():
-        return broker.run_on(raw, op)
 
 
 async def run_in_transaction_async[R](broker: Broker, connection: object, op: Op[R]) -> R:
     """As `run_in_transaction`, on an async connection."""
     raw = await unwrap_async(connection)
-    if raw.info.transaction_status == TransactionStatus.IDLE:
-        if raw.autocommit:
+    async with _turn(_async_turns, raw, asyncio.Lock):
+        if raw.info.transaction_status == TransactionStatus.IDLE:
+            if raw.autocommit:
+                return await broker.run_on_async(raw, op)
+            await broker.run_on_async(raw, ask_nothing())
+        async with raw.transaction():
             return await broker.run_on_async(raw, op)
-        await broker.run_on_async(raw, ask_nothing())
-    async with raw.transaction():
-        return await broker.run_on_async(raw, op)
+
+
+def _turn[L](turns: WeakKeyDictionary[object, L], connection: object, make: Callable[[], L]) -> L:
+    with _making_turns:
+        return turns.setdefault(connection, make())

@@ -26,7 +26,7 @@ def validate_error_code(code: object) -> str | None:
     """
     if not isinstance(code, str):
         return f"an error code is a string, not {type(code).__name__}"
-    text = str(code.value) if isinstance(code, Enum) else code
+    text = plain_code(code)
     if _CODE.fullmatch(text):
         return None
     if _CLASS_NAME.fullmatch(text):
@@ -57,12 +57,12 @@ def reserved_codes(mapper: ExceptionMapper, default_code: str | None) -> list[st
         One sentence for each collision.
     """
     found = [
-        f"exception_mapper turns {_class_name(key)} into the built-in code {str(code)!r}"
+        f"exception_mapper turns {_class_name(key)} into the built-in code {plain_code(code)!r}"
         for key, code in mapper.items()
         if code in BUILTIN_CODE_REGISTRY
     ]
     if default_code is not None and default_code in BUILTIN_CODE_REGISTRY.keys() - {"UNHANDLED_EXCEPTION"}:
-        found.append(f"default_unhandled_error_code is the built-in code {str(default_code)!r}")
+        found.append(f"default_unhandled_error_code is the built-in code {plain_code(default_code)!r}")
     return found
 
 
@@ -94,7 +94,13 @@ def resolve_error_code(
         code = app_mapper.get(kind)
     if code is None:
         code = app_default if task_default is None else task_default
-    return BUILTIN_CODE_REGISTRY.get(code, code)
+    text = plain_code(code)
+    return BUILTIN_CODE_REGISTRY.get(text, text)
+
+
+def plain_code(code: str) -> str:
+    """An error code as plain text: a member of a string enum stands for its value."""
+    return str(code.value) if isinstance(code, Enum) else code
 
 
 def _entry_problem(key: object, code: object) -> str | None:

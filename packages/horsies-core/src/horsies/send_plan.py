@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final, TypedDict
 
 from horsies.channels import queue_channel
@@ -15,6 +15,9 @@ from horsies.send_errors import enqueue_sha_prefix, format_utc
 from horsies.task_options import check_queue, queue_priority
 
 MAX_KEY_BYTES = 255
+
+LATEST = datetime.max.replace(tzinfo=UTC) - timedelta(days=1)
+"""What is due later could not be read any more in some time zones."""
 
 _WAIT_SHARE_MS = 900
 """Of each second of `pool_timeout`, for rivals: the server's refusal comes before the client gives up (T-37, T-44)."""
@@ -168,16 +171,19 @@ def delay_seconds(delay: object) -> int:
     """Whole seconds of a delay; a timedelta is rounded up.
 
     Raises:
-        OptionError: It is neither an int nor a timedelta, or negative.
+        OptionError: It is neither an int nor a timedelta, negative, or too long for a date.
     """
     if isinstance(delay, timedelta):
-        seconds = -(-delay // timedelta(seconds=1))
+        whole, rest = divmod(delay, timedelta(seconds=1))
+        seconds = whole + (rest > timedelta(0))
     elif isinstance(delay, int) and not isinstance(delay, bool):
         seconds = int(delay)
     else:
         raise OptionError(f"delay is a number of whole seconds or a timedelta, not {_kind(delay)}")
     if seconds < 0:
         raise OptionError(f"delay is negative ({delay})")
+    if seconds > (LATEST - datetime.now(UTC)).total_seconds():
+        raise OptionError(f"delay goes beyond the year {LATEST.year} ({delay})")
     return seconds
 
 
@@ -201,7 +207,7 @@ def idempotency_key(value: object, option: str = "idempotency_key") -> str | Non
         raise OptionError(f"{option} holds a lone surrogate, which UTF-8 cannot carry") from error
     if size > MAX_KEY_BYTES:
         raise OptionError(f"{option} has {size} bytes; {MAX_KEY_BYTES} is the most")
-    return str(value)
+    return str.__str__(value)  # str() of an enum's member is its name
 
 
 def _deadline(value: object) -> str | None:

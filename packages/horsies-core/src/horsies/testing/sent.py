@@ -1,6 +1,7 @@
 """What was sent and has not ended: live tasks with their arguments decoded, and an assertion about them."""
 
 import inspect
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from datetime import datetime
 from typing import Any, cast
 
 from horsies.app import Horsies
-from horsies.codec.problems import DecodeError
+from horsies.codec.problems import DecodeError, StrictJsonError
 from horsies.codec.strict import parse_json
 from horsies.db.effects import Op, Row, Run
 from horsies.state import TaskStatus
@@ -112,7 +113,12 @@ def _arguments(task: TaskFunction[..., Any] | None, text: str | None) -> dict[st
             return task.definition.signature.decode(text)
         except DecodeError:
             pass  # sent by another version, or it waits for what a workflow adds
-    return cast("dict[str, Any]", parse_json(text)) if text is not None else {}
+    if text is None:
+        return {}
+    try:
+        return cast("dict[str, Any]", parse_json(text))
+    except StrictJsonError:
+        return cast("dict[str, Any]", json.loads(text))  # from SQL, such as a number out of range
 
 
 def _differences(task: TaskFunction[..., Any], sent: EnqueuedTask, wanted: Mapping[str, Any]) -> list[str]:
