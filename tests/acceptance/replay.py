@@ -161,7 +161,7 @@ class Replay:
 
     def _compare(self, flow: Flow) -> list[str]:
         path, stored = self.graphs[flow].path, self.rows[flow]
-        # The model resumes at once; here the end of a workflow may have waited for a resume when the cancel came (W-75).
+        # The model resumes at once; here the end may have waited for a resume when the cancel came (W-75).
         waited = stored.status == "CANCELLED" and stored.row["paused_at"] is not None
         found = (
             []
