@@ -52,6 +52,34 @@ def test_an_idle_executor_goes_to_the_kind_that_is_first_in_the_order(shop: Work
     assert notes(tmp_path) == [f"{queue} {task}" for queue, task in wanted]
 
 
+def test_a_process_task_that_comes_first_waits_for_no_backlog_of_async_tasks(
+    shop: Workshop, tmp_path: Path
+) -> None:
+    """R-032, R-050: the one executor, which always has an async task left, makes room for a better priority."""
+    folder = str(tmp_path)
+    with shop.worker("--processes", "1", "--concurrency", "3"):
+        sends = [{"folder": folder, "name": f"b{n}", "seconds": 0.1 + 0.013 * (n % 7)} for n in range(200)]
+        shop.tasks.anap.send_many(sends).unwrap()
+        eventually(lambda: "end b0" in notes(tmp_path))
+        first = shop.tasks.write.with_options(queue_name="high").send(folder, "first").unwrap()
+        assert first.get(WAIT_MS).is_ok()
+        assert "begin b199" not in notes(tmp_path)
+        eventually(lambda: "end b199" in notes(tmp_path), 30)
+
+
+def test_an_async_task_that_comes_first_waits_for_no_backlog_of_process_tasks(
+    shop: Workshop, tmp_path: Path
+) -> None:
+    """R-032, R-041, R-050: likewise the other way round, where the executor has always read ahead."""
+    folder = str(tmp_path)
+    with shop.worker("--processes", "1", "--concurrency", "3"):
+        shop.tasks.write.send_many([{"folder": folder, "text": f"b{n}"} for n in range(6_000)]).unwrap()
+        eventually(lambda: "b300" in notes(tmp_path))
+        first = shop.tasks.awrite.with_options(queue_name="high").send(folder, "first").unwrap()
+        assert first.get(WAIT_MS).is_ok()
+        assert "b5999" not in notes(tmp_path)
+
+
 def test_many_async_tasks_share_one_process(shop: Workshop, tmp_path: Path) -> None:
     """R-031: 200 tasks of half a second, 50 at once as --concurrency says, never more, in one process."""
     sends = [{"folder": str(tmp_path), "name": str(n), "seconds": 0.5} for n in range(200)]

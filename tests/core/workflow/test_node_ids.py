@@ -155,6 +155,22 @@ def test_a_derived_id_that_is_set_by_hand_stays() -> None:
     assert WorkflowSpec("two", [node]).tasks[0].node_id == "one:0"
 
 
+def test_a_node_that_was_in_a_spec_is_named_by_its_attribute_all_the_same() -> None:
+    """W-4: an id that a spec made is no id of its own."""
+    node = TaskNode(fn=number)
+    WorkflowSpec("one", [node])
+
+    class Shop(WorkflowDefinition[int]):
+        name = "shop"
+        definition_key = "tests.shop_of_used_nodes"
+        total = node
+
+        class Meta:
+            output = node
+
+    assert Shop.total.node_id == "total"
+
+
 def test_nodes_taken_out_of_a_spec_keep_their_id() -> None:
     """W-8."""
     one = WorkflowSpec("one", [TaskNode(fn=number)])

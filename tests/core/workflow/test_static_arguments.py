@@ -116,6 +116,12 @@ def test_user_code_that_raises_is_told() -> None:
     assert isinstance(error.__cause__, RuntimeError)
 
 
+def test_user_code_that_raises_at_the_other_end_is_told_too() -> None:
+    """W-57: the process that reads the arguments goes on."""
+    with pytest.raises(DecodeError, match="'item' cannot be read: RuntimeError: no negative values here"):
+        decode_arguments(TaskNode(fn=touchy).signature, '{"item":{"value":-1}}')
+
+
 @pytest.mark.parametrize(
     ("deadline", "problem"),
     [(datetime(2024, 5, 1), "without a time zone"), ("2024-05-01", "is a str"), (5, "is a int")],

@@ -64,7 +64,7 @@ def test_errors_point_at_the_code_that_makes_the_spec() -> None:
 # -- phase 1
 
 
-@pytest.mark.parametrize("name", ["", None, 5])
+@pytest.mark.parametrize("name", ["", None, 5, "a\0b", "a\ud800"])
 def test_a_workflow_has_a_name(name: object) -> None:
     """HRS-001."""
     refused(ErrorCode.WORKFLOW_NO_NAME, name, [TaskNode(fn=number)])

@@ -145,7 +145,8 @@ def test_result_for(handle: Any, engine: Engine) -> None:
     """W-34: by key or node, each state."""
     flow = handle(plan(N("a"), N("b", ["a"]), N("c", ["b"], conditions=True), output="b"))
     assert flow.result_for(NodeKey("a")).err_value.error_code is RetrievalCode.RESULT_NOT_READY
-    assert flow.result_for(NodeKey("x")).err_value.error_code is RetrievalCode.TASK_NOT_FOUND
+    for unknown in ("x", "a\0x", "a\ud800", ""):
+        assert flow.result_for(NodeKey(unknown)).err_value.error_code is RetrievalCode.TASK_NOT_FOUND
     engine.complete(*engine.claim().values(), value=1)
     assert flow.result_for(NodeKey("a")) == TaskResult(ok=1)
     engine.fail(engine.claim()["b"], "BROKEN")

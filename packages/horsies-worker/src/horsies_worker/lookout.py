@@ -22,6 +22,8 @@ class Lookout:
         usual: The lanes of the tasks registered here. A wake-up asks for these; the others are looked at when it turns
             out to have been about nothing there, and at every poll.
         idle_for: The lane that gets idle executors; None offers them to both, when it is not known that both have rows.
+        starving: The lane whose first row comes before that of the other lane, if both have one; where every executor
+            is at work for the other lane, one makes room for it (R-032).
         calls: How often somebody wanted a look; one that comes while a claim is under way may be about rows it did not
             see.
     """
@@ -30,6 +32,7 @@ class Lookout:
         self.usual: frozenset[Lane] = frozenset(usual or LANES)
         self.wanted: set[Lane] = set(LANES)
         self.idle_for: Lane | None = None
+        self.starving: Lane | None = None
         self.calls = 0
         self._unusual: frozenset[Lane] = frozenset(LANES) - self.usual
         self._poll_interval_s = poll_interval_s
@@ -65,8 +68,10 @@ class Lookout:
         """
         if not found and not self.wanted and asked == self.usual:
             self.wanted.update(self._unusual)
-        self.idle_for = None
+        self.idle_for = self.starving = None
         if self.wanted:
+            if len(heads) == len(LANES):
+                self.starving = min(LANES, key=lambda each: heads[each])
             # Idle executors go to the lane whose first row comes first; one that came short has none left (R-032).
             self.idle_for = min(
                 LANES, key=lambda each: heads.get(each, LAST) if each in self.wanted else AFTER_ALL

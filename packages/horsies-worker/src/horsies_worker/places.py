@@ -64,13 +64,20 @@ class Places:
         """There are other executors than before."""
         self._at_rest = None
 
-    def demand(self, lanes: Collection[Lane], idle_for: Lane | None, hold: Mapping[Lane, int]) -> Demand:
+    def demand(
+        self,
+        lanes: Collection[Lane],
+        idle_for: Lane | None,
+        hold: Mapping[Lane, int],
+        starving: Lane | None = None,
+    ) -> Demand:
         """What may be claimed; the same object as before if that has not changed for a worker at rest.
 
         Args:
             lanes: Those that may have rows.
             idle_for: Who gets idle executors; None: both.
             hold: How many rows more may be held, by lane.
+            starving: The lane whose rows come first, for which an executor has to become free.
         """
         pool, depth = self._pool, self._read_ahead.depth()
         executors = pool.executors
@@ -82,6 +89,10 @@ class Places:
         ready = [executor for executor in executors if executor.ready]
         process = [e for e in ready if e.lane == "process" or (e.lane is None and idle_for != "shared")]
         shared = [e for e in ready if e.lane == "shared" or (e.lane is None and idle_for != "process")]
+        if starving is not None:
+            first, other = (process, shared) if starving == "process" else (shared, process)
+            if not first and other:
+                other.remove(min(other, key=lambda e: len(e.flights)))
         made = Demand(
             self._process_places(process, depth) if "process" in lanes else [],
             self._shared_places(shared) if "shared" in lanes else [],

@@ -13,6 +13,7 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from functools import cache
 
+import psycopg
 from psycopg import pq
 from psycopg.errors import error_from_result
 from psycopg.pq.abc import PGconn, PGresult
@@ -58,11 +59,20 @@ def prepared(statement: bytes) -> Prepared:
 
 
 def encoded(value: object) -> bytes | None:
-    """A parameter as text."""
+    """A parameter as text.
+
+    Raises:
+        psycopg.DataError: No database can take it.
+    """
     if value is None:
         return None
     if type(value) is str:
-        return value.encode()
+        if "\0" in value:  # the server would take what comes before it
+            raise psycopg.DataError("a text holds the character U+0000, which PostgreSQL cannot store")
+        try:
+            return value.encode()
+        except UnicodeEncodeError as error:
+            raise psycopg.DataError("a text holds a lone surrogate, which UTF-8 cannot carry") from error
     if type(value) is bool:
         return b"t" if value else b"f"
     if type(value) is int or type(value) is float:

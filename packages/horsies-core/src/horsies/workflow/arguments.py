@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
-from horsies.codec.problems import DecodeError, StrictJsonError, summary, type_name
+from horsies.codec.problems import DecodeError, StrictJsonError, reason_of, summary, type_name
 from horsies.codec.strict import parse_json, write_json
 from horsies.codec.typed import codec_for
 from horsies.workflow.call_signature import CallSignature
@@ -61,10 +61,9 @@ def decode_arguments(signature: CallSignature, text: str | None) -> dict[str, An
         for name, item in cast("dict[str, object]", data).items():
             arguments[name] = codec_for(_type_of(signature, name)).decode_data(item)
         return arguments
-    except (StrictJsonError, ValidationError) as error:
-        reason = summary(error) if isinstance(error, ValidationError) else str(error)
+    except Exception as error:  # validators of the declared types are user code
         where = "the stored arguments" if name is None else f"the stored argument {name!r}"
-        raise DecodeError(f"{where} cannot be read: {reason}") from error
+        raise DecodeError(f"{where} cannot be read: {reason_of(error)}") from error
 
 
 def _type_of(signature: CallSignature, name: str) -> Any:

@@ -17,7 +17,7 @@ from horsies.workflow import stored_outcome
 from horsies.workflow.handle_errors import HandleErrorCode, HandleOperationError, HandleResult
 from horsies.workflow.mermaid import Direction, check_direction, draw, stored_graph
 from horsies.workflow.node_info import WorkflowTaskInfo
-from horsies.workflow.node_key import Keyed
+from horsies.workflow.node_key import Keyed, node_id_problem
 from horsies.workflow.progress import WorkflowProgress
 from horsies.workflow.result_types import result_types
 from horsies.workflow.stored_outcome import AnyResult, Types, UnreadableSummaryError
@@ -186,7 +186,9 @@ class WorkflowHandle[T]:
         if node_id is None:
             message = "the node has no id yet; put it into a WorkflowSpec, or name it by NodeKey('its-id')"
             return stored_outcome.failure(ContractCode.WORKFLOW_CTX_MISSING_ID, message)
-        found = yield from workflow_read.read_node(self._id(), node_id)
+        # What cannot be an id is that of no node; the database might not even take it.
+        known = node_id_problem(node_id) is None
+        found = (yield from workflow_read.read_node(self._id(), node_id)) if known else None
         return stored_outcome.asked_result(found, node_id, self._types())
 
     def _status(self) -> Op[WorkflowStatus]:

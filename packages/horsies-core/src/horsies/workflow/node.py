@@ -166,7 +166,7 @@ class Node[T](ABC):
         if self.is_frozen:  # out of a spec, and named there
             return
         self._in_class = True
-        if self._node_id is None:
+        if self.given_id is None:
             self.node_id = attribute
 
     def stamp(self, index: int, node_id: str) -> None:

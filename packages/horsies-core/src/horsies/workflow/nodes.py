@@ -9,9 +9,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, ClassVar, TypeAlias, cast
 
-from pydantic import ValidationError
-
-from horsies.codec.problems import DecodeError, StrictJsonError, summary
+from horsies.codec.problems import DecodeError, reason_of
 from horsies.codec.typed import codec_for
 from horsies.errors.catalogue import ErrorCode
 from horsies.errors.diagnostic import WorkflowValidationError
@@ -268,9 +266,8 @@ class SubWorkflowNode[T](CallNode[T]):
                 return summary_data
             output = codec_for(self.ok_type).decode_data(summary_data.output)
             return summary_data.model_copy(update={"output": output})
-        except (ValidationError, StrictJsonError) as error:
-            reason = summary(error) if isinstance(error, ValidationError) else str(error)
-            raise DecodeError(f"the stored summary of {self!r} cannot be read: {reason}") from error
+        except Exception as error:  # validators of the declared type are user code
+            raise DecodeError(f"the stored summary of {self!r} cannot be read: {reason_of(error)}") from error
 
 
 # Plain unions, not `type` statements: their members can be asked for with get_args.

@@ -3,9 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from pydantic import ValidationError
-
-from horsies.codec.problems import NoTypeAvailableError, StrictJsonError, reason_of
+from horsies.codec.problems import NoTypeAvailableError, reason_of
 from horsies.codec.results import decode_envelope
 from horsies.codec.strict import parse_json
 from horsies.codec.typed import codec_for
@@ -143,7 +141,7 @@ def _summary(stored: StoredNode) -> SubWorkflowSummary | None:
         if summary.output is None or declared is None:
             return summary
         return summary.model_copy(update={"output": codec_for(declared).decode_data(summary.output)})
-    except (ValidationError, StrictJsonError) as error:
+    except Exception as error:  # validators of the declared type are user code
         raise UnreadableSummaryError(
             f"the stored summary of node {stored.outcome.node_id!r} cannot be read: {reason_of(error)}"
         ) from error

@@ -53,7 +53,7 @@ def run_step(app: Horsies, text: str, ok_types: OkTypes) -> RunOutcome:
     """
     try:
         with suppress_sends():
-            return RunOutcome(json.dumps(_decide(app, text, ok_types), ensure_ascii=False))
+            return RunOutcome(json.dumps(_decide(app, text, ok_types)))
     except _StepError as problem:
         return finish_error(problem.error)
 

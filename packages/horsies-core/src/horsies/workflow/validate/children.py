@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from horsies.errors.catalogue import ErrorCode
 from horsies.errors.diagnostic import HorsiesError
 from horsies.workflow.definition_base import DefinitionClass, facts_of, label_of
+from horsies.workflow.node_key import unstorable
 from horsies.workflow.nodes import SubWorkflowNode
 from horsies.workflow.validate.draft import Draft
 
@@ -20,6 +21,12 @@ def missing_keys(draft: Draft) -> Iterator[HorsiesError]:
             ErrorCode.WORKFLOW_NO_DEFINITION_KEY,
             f"definition_key is {draft.definition_key!r}",
             "leave it out, or give a text that is not empty",
+        )
+    elif draft.definition_key is not None and (problem := unstorable(draft.definition_key)) is not None:
+        yield draft.general_error(
+            ErrorCode.WORKFLOW_NO_DEFINITION_KEY,
+            f"definition_key holds {problem}",
+            "leave that character out of the key",
         )
     for index, node in draft.children():
         if facts_of(node.workflow_def).key is None:

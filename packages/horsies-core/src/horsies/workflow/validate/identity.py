@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from horsies.errors.catalogue import ErrorCode
 from horsies.errors.diagnostic import HorsiesError
-from horsies.workflow.node_key import node_id_problem
+from horsies.workflow.node_key import node_id_problem, unstorable
 from horsies.workflow.validate.draft import Draft
 
 
@@ -13,6 +13,10 @@ def no_name(draft: Draft) -> Iterator[HorsiesError]:
     if not isinstance(draft.name, str) or not draft.name:
         yield draft.general_error(
             ErrorCode.WORKFLOW_NO_NAME, "it has no name", "give it a name: a text that is not empty"
+        )
+    elif (problem := unstorable(draft.name)) is not None:
+        yield draft.general_error(
+            ErrorCode.WORKFLOW_NO_NAME, f"its name holds {problem}", "leave that character out of the name"
         )
 
 
