@@ -18,14 +18,16 @@ from horsies import (
 )
 from horsies.ops.schedules import DueSchedule, due_schedules
 from horsies.scheduled_send import ScheduledSend, enabled_schedules, settle
+from horsies.sql import Statements
 from horsies_scheduler.metrics import SchedulerMetrics
-from horsies_scheduler.state import ScheduleRows
+from horsies_scheduler.state import LOOK_INTERVAL_S, ScheduleRows
 from horsies_scheduler.ticker import Ticker
 from tests.core.apps import make_queue_app
 
 NOON = datetime(2030, 6, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 HOURLY = IntervalSchedule(hours=1)
+_LEADING = Statements("horsies")
 
 
 def hours(*numbers: float) -> list[datetime]:
@@ -59,7 +61,7 @@ def scheduling_app(url: str, *schedules: TaskSchedule, interval_s: int = 1, **se
 
 
 class Stage:
-    """One scheduler that leads, whatever others do; its database's clock shows what `at` says."""
+    """One scheduler that fires as a leader does, whatever others do; its database's clock shows what `at` says."""
 
     def __init__(self, url: str, *schedules: TaskSchedule, **settings: Any) -> None:
         self.url = url
@@ -83,6 +85,21 @@ class Stage:
         self.connection.close()
 
     # -- moving
+
+    def lead(self) -> None:
+        """Hold the lock of its group, for others to see."""
+        (row,) = self.connection.execute(_LEADING["try_to_lead"], {"group": self.keeper.group}).fetchall()
+        assert list(row.values()) == [True]
+
+    def retire(self) -> None:
+        """Give the lock back."""
+        self.connection.execute(_LEADING["stop_leading"], {"group": self.keeper.group})
+
+    async def look(self, now: datetime) -> None:
+        """What a leader does between two ticks once it is time for a look at the rows."""
+        self.broker.now = now
+        self.look_clock += LOOK_INTERVAL_S
+        await self.keeper.keep()
 
     async def begin(self, now: datetime | None = NOON) -> None:
         """Take the leadership."""

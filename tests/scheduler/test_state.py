@@ -238,9 +238,10 @@ async def test_rivals_take_over_once(make_stage: MakeStage) -> None:
     """S-052, S-043: of two that adopt a row, one starts it over."""
     await make_stage(every_hour()).begin()
     second = make_stage(every_hour(pattern=TWO_HOURS))
-    (known,) = await second.broker.run_async(known_schedules())
+    (known,) = await second.broker.run_async(known_schedules(second.keeper.group))
     for hour in (3, 4):
-        op = adopt_schedule(known, second.sends[0].row, NOON + hour * HOUR, NOON + HOUR)
+        row, group = second.sends[0].row, second.keeper.group
+        op = adopt_schedule(known, row, group, NOON + hour * HOUR, NOON + HOUR)
         await second.broker.run_async(op)
     assert next_runs(second) == {"report": NOON + 3 * HOUR}
 

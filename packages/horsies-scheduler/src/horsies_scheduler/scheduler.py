@@ -19,7 +19,7 @@ from horsies.schedule import ScheduleConfig
 from horsies.scheduled_send import ScheduledSend
 from horsies.transient import is_transient, reason
 from horsies_scheduler.endpoints import Role, SchedulerEndpoints
-from horsies_scheduler.leader import LOOK_INTERVAL_S, Leadership, group_of
+from horsies_scheduler.leader import LOOK_INTERVAL_S, Leadership
 from horsies_scheduler.metrics import SchedulerMetrics
 from horsies_scheduler.options import SchedulerOptions
 from horsies_scheduler.state import ScheduleRows
@@ -61,13 +61,13 @@ class Scheduler:
         self._interval_s = float(config.check_interval_seconds)
         self._clock = clock
         self._metrics = SchedulerMetrics()
+        disabled = [schedule.name for schedule in config.schedules if not schedule.enabled]
+        self._rows = ScheduleRows(broker, sends, disabled, self._metrics, clock)
         self._leadership = Leadership(
             lambda: broker.conninfo(session=True, application_name="horsies scheduler leader"),
             broker.statements,
-            group_of(schedule.name for schedule in config.schedules),
+            self._rows.group,
         )
-        disabled = [schedule.name for schedule in config.schedules if not schedule.enabled]
-        self._rows = ScheduleRows(broker, sends, disabled, self._metrics, clock)
         self._ticker = Ticker(broker, sends, self._metrics, self._may_fire)
         self._endpoints = self._make_endpoints()
         self._ticked_at = float("-inf")

@@ -36,7 +36,7 @@ class Ticker:
         self._metrics = metrics
         self._may_fire = may_fire
         self._firing = Firing(database, metrics, may_fire)
-        self._taken: set[tuple[str, str]] = set()
+        self._taken: dict[str, str] = {}
 
     async def tick(self) -> None:
         """Fire what is due now. One schedule's failure stops neither the others nor the tick (S-055).
@@ -83,15 +83,15 @@ class Ticker:
         return None
 
     def _is_ours(self, due: DueSchedule) -> bool:
-        """A scheduler with a newer configuration took the row over: it fires it, by its own pattern (S-059)."""
+        """Whether no scheduler with another configuration took the row over, to fire it by its own pattern (S-059)."""
         if due.config_hash == self._sends[due.name].row.config_hash:
+            self._taken.pop(due.name, None)
             return True
-        change = (due.name, due.config_hash)
-        if change not in self._taken:
-            self._taken.add(change)
+        if self._taken.get(due.name) != due.config_hash:
+            self._taken[due.name] = due.config_hash
             logger.warning(
                 "schedule %r was taken over by a scheduler that has another pattern or time zone for it; it does not"
-                " fire here any more",
+                " fire here as long as that one leads",
                 due.name,
                 extra={"schedule": due.name},
             )

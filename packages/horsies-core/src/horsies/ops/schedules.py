@@ -54,13 +54,23 @@ class DueSchedule:
 
 @dataclass(frozen=True, slots=True)
 class KnownSchedule:
-    """A row as a scheduler compares it with its configuration."""
+    """A row as a scheduler compares it with its configuration.
+
+    Attributes:
+        name: Its name.
+        task_name: The task it sends.
+        queue_name: The queue it sends to.
+        config_hash: Hash of its pattern and zone.
+        enabled: False: the configuration that it was last brought up to date with has it disabled.
+        led_by_others: That configuration is of another group of schedulers, which has a leader now.
+    """
 
     name: str
     task_name: str
     queue_name: str | None
     config_hash: str
     enabled: bool
+    led_by_others: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,23 +232,24 @@ def _standing(due: DueSchedule) -> dict[str, object]:
 # -- rows
 
 
-def known_schedules() -> Op[list[KnownSchedule]]:
-    """All rows, those of other apps included."""
-    rows: list[Row] = yield Run("schedule_rows", {})
+def known_schedules(group: str, names: Collection[str] | None = None) -> Op[list[KnownSchedule]]:
+    """Rows, by name.
+
+    Args:
+        group: The group of schedulers that asks.
+        names: Which ones; `None` is all of them, those of other apps included.
+    """
+    wanted = None if names is None else arrays.texts(names)
+    rows: list[Row] = yield Run("schedule_rows", {"group": group, "names": wanted})
     return [KnownSchedule(*row) for row in rows]
 
 
-def missing_schedules(names: Collection[str]) -> Op[list[str]]:
-    """Which of the names have no row."""
-    rows: list[Row] = yield Run("missing_schedules", {"names": arrays.texts(names)})
-    return [row[0] for row in rows]
-
-
-def add_schedules(rows: Sequence[tuple[ScheduleRow, datetime]]) -> Op[None]:
-    """Make rows, each with its next run; rows that exist stay as they are."""
+def add_schedules(rows: Sequence[tuple[ScheduleRow, datetime]], group: str) -> Op[None]:
+    """Make a group's rows, each with its next run; rows that exist stay as they are."""
     yield Run(
         "add_schedules",
         {
+            "group": group,
             "names": arrays.texts(row.name for row, _ in rows),
             "tasks": arrays.texts(row.task_name for row, _ in rows),
             "queues": arrays.texts(row.queue_name for row, _ in rows),
@@ -251,17 +262,19 @@ def add_schedules(rows: Sequence[tuple[ScheduleRow, datetime]]) -> Op[None]:
 
 
 def adopt_schedule(
-    known: KnownSchedule, row: ScheduleRow, next_run_at: datetime | None, now: datetime | None
+    known: KnownSchedule, row: ScheduleRow, group: str, next_run_at: datetime | None, now: datetime | None
 ) -> Op[None]:
     """Make a row say what the configuration says, unless somebody else changed it meanwhile.
 
     Args:
         known: The row as it was read.
         row: What it is to say.
+        group: The group of schedulers with this configuration.
         next_run_at: Where it starts over; `None` lets it stand where it does.
         now: The time that the statement takes for now, if not the database's.
     """
     params = _columns(row) | {
+        "group": group,
         "restart": next_run_at is not None,
         "next": next_run_at,
         "old_hash": known.config_hash,
@@ -271,9 +284,9 @@ def adopt_schedule(
     yield Run("adopt_schedule", params)
 
 
-def disable_schedules(names: Collection[str], now: datetime | None) -> Op[None]:
-    """Note that the configuration has these disabled."""
-    yield Run("disable_schedules", {"names": arrays.texts(names), "now": now})
+def disable_schedules(names: Collection[str], group: str, now: datetime | None) -> Op[None]:
+    """Note that the configuration of a group has these disabled."""
+    yield Run("disable_schedules", {"names": arrays.texts(names), "group": group, "now": now})
 
 
 def database_time(now: datetime | None) -> Op[datetime]:

@@ -29,17 +29,23 @@ from (select coalesce(%(now)s::timestamptz, now()) as now) at, (
 where s.name = held.name
 returning 1
 
+-- Last column: the row is of another group, and that has a leader: the session that holds the lock of try_to_lead.
 -- name: schedule_rows
-select s.name, s.task_name, s.queue_name, s.config_hash, s.enabled from {schema}.schedules s order by s.name
-
--- name: missing_schedules
-select wanted.name
-from unnest(%(names)s::text[]) as wanted (name)
-where not exists (select from {schema}.schedules s where s.name = wanted.name)
+select s.name, s.task_name, s.queue_name, s.config_hash, s.enabled, coalesce(
+    s.owner <> %(group)s::text
+    and hashtextextended({schema_literal} || ':scheduler:' || s.owner, 0) in (
+        select l.classid::bigint << 32 | l.objid::bigint
+        from pg_locks l
+        where l.locktype = 'advisory' and l.objsubid = 1 and l.granted
+            and l.database = (select d.oid from pg_database d where d.datname = current_database())), false)
+from {schema}.schedules s
+where %(names)s::text[] is null or s.name = any (%(names)s::text[])
+order by s.name
 
 -- name: add_schedules
-insert into {schema}.schedules (name, task_name, queue_name, pattern, timezone, config_hash, next_run_at)
-select each.name, each.task_name, each.queue_name, each.pattern::jsonb, each.timezone, each.config_hash, each.next_run_at
+insert into {schema}.schedules (name, task_name, queue_name, pattern, timezone, config_hash, owner, next_run_at)
+select each.name, each.task_name, each.queue_name, each.pattern::jsonb, each.timezone, each.config_hash,
+    %(group)s::text, each.next_run_at
 from unnest(
     %(names)s::text[], %(tasks)s::text[], %(queues)s::text[], %(patterns)s::text[], %(timezones)s::text[],
     %(hashes)s::text[], %(next_runs)s::timestamptz[])
@@ -50,13 +56,14 @@ on conflict (name) do nothing
 -- name: adopt_schedule
 update {schema}.schedules s
 set task_name = %(task)s::text, queue_name = %(queue)s::text, pattern = %(pattern)s::jsonb,
-    timezone = %(timezone)s::text, config_hash = %(config_hash)s::text, enabled = true,
+    timezone = %(timezone)s::text, config_hash = %(config_hash)s::text, owner = %(group)s::text, enabled = true,
     next_run_at = case when %(restart)s::boolean then %(next)s::timestamptz else s.next_run_at end,
     updated_at = coalesce(%(now)s::timestamptz, now())
 where s.name = %(schedule)s::text and s.config_hash = %(old_hash)s::text and s.enabled = %(was_enabled)s::boolean
 
 -- name: disable_schedules
-update {schema}.schedules s set enabled = false, updated_at = coalesce(%(now)s::timestamptz, now())
+update {schema}.schedules s
+set enabled = false, owner = %(group)s::text, updated_at = coalesce(%(now)s::timestamptz, now())
 where s.name = any (%(names)s::text[]) and s.enabled
 
 -- name: database_time

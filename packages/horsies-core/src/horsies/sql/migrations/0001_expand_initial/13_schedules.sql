@@ -9,6 +9,7 @@ create table {schema}.schedules (
     pattern jsonb not null,
     timezone text not null,
     config_hash text not null,                      -- of pattern and time zone (S-052)
+    owner text,                                     -- the group of schedulers whose configuration this is; null: none yet
     enabled boolean not null default true,
     -- pause
     paused boolean not null default false,
