@@ -203,6 +203,52 @@ def test_text_survives_unchanged(declared: Any) -> None:
     assert codec.encode(codec.decode(text)) == text
 
 
+LONG = 10**4299
+"""4300 digits; one more cannot be read back."""
+
+INTEGERS: list[tuple[Any, Wrap]] = [
+    (int, lambda number: number),
+    (Any, lambda number: number),
+    (JsonValue, lambda number: [number]),
+    (dict[str, list[int]], lambda number: {"a": [1, number]}),
+    (dict, lambda number: {"a": number}),
+    (Weight, lambda number: Weight(more=number)),
+    (Any, lambda number: [Weight(more=number)]),
+]
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("shift", [0, 1, 4299, 4300, 4301])
+@pytest.mark.parametrize(("declared", "wrap"), INTEGERS)
+def test_integers_that_could_not_be_read_back_are_not_sent(
+    declared: Any, wrap: Wrap, shift: int, sign: int
+) -> None:
+    """K-03, K-44: what travels arrives as it was; what no reader takes is refused at the send, wherever it stands."""
+    codec = codec_for(tuple[str, declared])
+    fill = "x" * shift
+    value = (fill, wrap(sign * LONG))
+    assert codec.decode(codec.encode(value)) == value
+    for number in (10 * LONG, LONG * LONG):
+        with pytest.raises(StrictJsonError, match="4300"):
+            codec.encode((fill, wrap(sign * number)))
+
+
+@pytest.mark.parametrize("declared", [str, Any, JsonValue])
+def test_digits_in_a_text_may_be_many(declared: Any) -> None:
+    """K-03"""
+    text = "7" * 20_000
+    codec = codec_for(declared)
+    assert codec.decode(codec.encode(text)) == text
+
+
+def test_integers_that_could_not_be_read_back_are_not_taken_as_data() -> None:
+    """K-03, K-44"""
+    with pytest.raises(StrictJsonError):
+        decode_value(10 * LONG, int)
+    with pytest.raises(StrictJsonError):
+        encode_value({10 * LONG: 1}, dict[int, int])
+
+
 def _nested(depth: int) -> list[Any]:
     value: list[Any] = []
     for _ in range(depth):

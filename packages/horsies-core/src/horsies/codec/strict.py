@@ -6,6 +6,8 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any, Never, cast
 
+from pydantic_core import from_json
+
 from horsies.codec.problems import StrictJsonError
 from horsies.errors.codes import BUILTIN_CODE_REGISTRY
 from horsies.task_result import BUILTIN_CODE_KEY
@@ -16,7 +18,11 @@ ARGUMENT_RESULT_KEY = "__h_taskresult_envelope__"
 CONTEXT_KEY = "__h_workflow_ctx__"
 META_KEY = "__h_workflow_meta__"
 
+MOST_DIGITS = 4300
+"""Python and Pydantic read no integer of more digits from text, as that takes time beyond all proportion."""
+
 _RESERVED_PREFIXES = ("__h_", "__horsies_")
+_DIGITS = "0123456789"
 
 
 def is_reserved(key: str) -> bool:
@@ -109,6 +115,31 @@ def refuse_surrogates(text: object) -> None:
             ) from None
 
 
+def refuse_long_integers(text: str) -> None:
+    """Refuse JSON text with an integer of more than `MOST_DIGITS` digits, which could be written but not read back.
+
+    Raises:
+        StrictJsonError: There is one.
+    """
+    # Looks at few characters: so many digits in a row cannot lie between two of these places.
+    for place in range(0, len(text), MOST_DIGITS + 1):
+        if text[place] in _DIGITS and _digits_around(text, place) > MOST_DIGITS:
+            # They may also stand in a string, where they do no harm.
+            try:
+                from_json(text)
+            except ValueError as error:
+                raise StrictJsonError(
+                    f"an integer of more than {MOST_DIGITS} digits cannot be read back; send it as text ({error})"
+                ) from error
+            return
+
+
+def _digits_around(text: str, place: int) -> int:
+    before = text[max(0, place - MOST_DIGITS) : place]
+    after = text[place : place + MOST_DIGITS + 1]
+    return len(before) - len(before.rstrip(_DIGITS)) + len(after) - len(after.lstrip(_DIGITS))
+
+
 def parse_json(text: str) -> Any:
     """JSON text as Python data.
 
@@ -134,8 +165,12 @@ def write_json(data: object) -> str:
     try:
         _refuse_non_json(data)
         text = _ENCODER.encode(data)
+    except StrictJsonError:
+        raise
     except RecursionError:
         raise StrictJsonError("the data is nested too deeply, or contains itself") from None
+    except ValueError as error:  # of an integer that has more digits than Python writes
+        raise StrictJsonError(f"the data cannot be written as JSON: {error}") from error
     refuse_surrogates(text)
     return text
 

@@ -12,11 +12,13 @@ from horsies.codec.facts import Facts, read_facts
 from horsies.codec.problems import StrictJsonError, summary, type_name
 from horsies.codec.rewrite import Rewriter, WireLeaves, no_leaf
 from horsies.codec.strict import (
+    MOST_DIGITS,
     TAG_KEY,
     may_hold_constant,
     may_hold_reserved_key,
     parse_json,
     refuse_hidden_losses,
+    refuse_long_integers,
     refuse_reserved_keys,
     reserved_key_error,
     write_json,
@@ -106,6 +108,8 @@ class TypeCodec:
             raise _refusal(error) from error
         if '"__' in text:
             self._check_keys(valid, text)
+        if len(text) > MOST_DIGITS:
+            refuse_long_integers(text)
         if "\ufffd" in text or (self._guarded and self._may_hide_loss(valid, text)):
             refuse_hidden_losses(self._plain.serializer.to_python(valid, warnings=False))
         return text
