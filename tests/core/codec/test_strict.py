@@ -4,10 +4,23 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any, NamedTuple, TypedDict
 
+import pydantic
 import pytest
-from pydantic import BaseModel, ValidationError
+from pydantic import (
+    AfterValidator,
+    AllowInfNan,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    RootModel,
+    SerializeAsAny,
+    ValidationError,
+    field_serializer,
+    model_serializer,
+)
 
 from horsies.codec import JsonValue, StrictJsonError, decode_value, encode_value
 from horsies.codec.strict import parse_json
@@ -30,6 +43,57 @@ class Mass:
     note: str | None = None
 
 
+class OpenModel(BaseModel):
+    model_config = ConfigDict(extra="allow")
+    x: int = 1
+
+
+class OpenDict(TypedDict):
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
+    x: int
+
+
+class ConfiguredDict(TypedDict):
+    __pydantic_config__ = ConfigDict(title="its own")  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
+    x: float
+
+
+class Parcel(BaseModel):
+    content: SerializeAsAny[OpenModel] | None = None
+
+
+class Scale(NamedTuple):
+    shown: Annotated[float, AllowInfNan()]
+
+
+class Readings(RootModel[list[Annotated[float, AllowInfNan()]]]):
+    pass
+
+
+class WritesItsField(BaseModel):
+    x: Any
+
+    @field_serializer("x")
+    def _write(self, value: Any) -> Any:
+        return value
+
+
+class WritesItself(BaseModel):
+    x: str = ""
+
+    @model_serializer
+    def _write(self) -> dict[str, Any]:
+        return {"x": float(self.x)}
+
+
+class HeavyParcel(OpenModel):
+    grams: float
+
+
+class HoldsPydanticJson(BaseModel):
+    data: pydantic.JsonValue
+
+
 type Wrap = Callable[[Any], Any]
 
 NUMBERS: list[tuple[Any, Wrap]] = [
@@ -45,6 +109,24 @@ NUMBERS: list[tuple[Any, Wrap]] = [
     (Mass, Mass),
     (Any, lambda bad: Weight(grams=bad)),
     (Any, lambda bad: [Mass(bad)]),
+    (OpenModel, lambda bad: OpenModel.model_validate({"x": 1, "score": bad})),
+    (list[OpenModel], lambda bad: [OpenModel.model_validate({"score": [None, {"a": bad}]})]),
+    (Any, lambda bad: OpenModel.model_validate({"score": bad})),
+    (OpenDict, lambda bad: {"x": 1, "score": bad}),
+    (ConfiguredDict, lambda bad: {"x": bad}),
+    (Parcel, lambda bad: Parcel(content=HeavyParcel(grams=bad))),
+    (SerializeAsAny[OpenModel], lambda bad: HeavyParcel(grams=bad)),
+    (SerializeAsAny[list[OpenModel]], lambda bad: [HeavyParcel(grams=bad)]),
+    (Annotated[float, AllowInfNan()], lambda bad: bad),
+    (list[Annotated[float, AllowInfNan()]], lambda bad: [bad]),
+    (dict[str, Annotated[float | None, Field(allow_inf_nan=True)]], lambda bad: {"a": None, "b": bad}),
+    (Scale, Scale),
+    (Readings, lambda bad: Readings([bad])),
+    (list[Annotated[str, PlainSerializer(float)]], lambda bad: [str(bad)]),
+    (list[Annotated[Any, AfterValidator(float)]], lambda bad: [str(bad)]),
+    (WritesItsField, lambda bad: WritesItsField(x=bad)),
+    (WritesItself, lambda bad: WritesItself(x=str(bad))),
+    (HoldsPydanticJson, lambda bad: HoldsPydanticJson(data=[None, bad])),
 ]
 
 
@@ -61,6 +143,15 @@ def test_nothing_else_that_is_null_is_refused() -> None:
     value = Weight(grams=None, note=None, more=[None, {"a": None}])
     assert decode_value(encode_value(value, Weight), Weight) == value
     assert decode_value(encode_value(Mass(1.5), Mass), Mass) == Mass(1.5)
+    loose: Any = Annotated[float | None, AllowInfNan()]
+    samples: list[tuple[Any, Any]] = [
+        (list[loose], [None, 1.5]),
+        (OpenDict, {"x": 1, "score": [None]}),
+        (OpenModel, OpenModel.model_validate({"score": None, "more": {"a": None}})),
+        (Parcel, Parcel(content=None)),
+    ]
+    for declared, fine in samples:
+        assert decode_value(encode_value(fine, declared), declared) == fine
 
 
 @pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity"])

@@ -3,6 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict
+from pydantic.fields import FieldInfo
+
 from horsies.codec.json_value import JsonValue
 from horsies.codec.structure import (
     SCALARS,
@@ -23,7 +26,7 @@ class Facts:
 
     Attributes:
         opaque: It holds models or dataclasses, whose instances Pydantic does not look into when validating.
-        loose_floats: Such a class may hold a NaN that nobody has checked.
+        loose_floats: It may hold a NaN that nobody has checked: in such a class, or by what its metadata does.
         deep: Its values can be nested without limit.
         codes: It holds a `TaskError`, whose error code may be a built-in one.
         unions: It holds a union, where Pydantic takes an error of one member for a reason to try the next.
@@ -63,10 +66,11 @@ class _Reader:
     open: set[Any] = field(default_factory=set[Any])
 
     def read(self, declared: Any, *, inside_class: bool) -> None:
-        bare, _ = unwrap(declared)
+        bare, metadata = unwrap(declared)
+        self.facts.loose_floats |= _loosens_floats(metadata)
         if bare is JsonValue or is_any(bare):
             self.facts.deep = True
-            self.facts.loose_floats |= inside_class and bare is not JsonValue
+            self.facts.loose_floats |= inside_class
             return
         if bare in SCALARS:
             self.facts.loose_floats |= inside_class and bare is float
@@ -84,14 +88,40 @@ class _Reader:
         inner = list(parts(bare))
         self.facts.unions |= is_union(bare)
         kind = class_of(bare)
-        if kind is not None and is_opaque(kind):
-            self.facts.opaque = inside_class = True
+        if kind is not None:
+            self.facts.opaque |= is_opaque(kind)
             if issubclass(kind, TaskError):
                 self.facts.codes = self.facts.loose_floats = self.facts.deep = True
                 return
+            config = _config_of(kind)
+            # A configuration of its own takes the place of ours, which refuses NaN.
+            inside_class |= is_opaque(kind) or bool(config)
+            self.facts.loose_floats |= config.get("extra") == "allow" or _has_own_writing(kind)
         if container_of(bare) is not None and not inner:
             self.facts.deep = True
         if not inner and container_of(bare) is None and not is_union(bare):
             self.facts.loose_floats |= inside_class
         for part in inner:
             self.read(part.type, inside_class=inside_class)
+
+
+def _loosens_floats(metadata: tuple[Any, ...]) -> bool:
+    # Metadata that says how to build the schema may validate and write in any way, subclasses' fields included.
+    return any(
+        getattr(item, "allow_inf_nan", False)
+        or hasattr(item, "__get_pydantic_core_schema__")
+        or _loosens_floats(tuple(item.metadata) if isinstance(item, FieldInfo) else ())
+        for item in metadata
+    )
+
+
+def _config_of(kind: type[Any]) -> ConfigDict:
+    name = "model_config" if issubclass(kind, BaseModel) else "__pydantic_config__"
+    return getattr(kind, name, None) or ConfigDict()
+
+
+def _has_own_writing(kind: type[Any]) -> bool:
+    decorators = getattr(kind, "__pydantic_decorators__", None)
+    if decorators is not None:
+        return bool(decorators.field_serializers or decorators.model_serializers)
+    return hasattr(kind, "__get_pydantic_core_schema__")
