@@ -27,6 +27,7 @@ from typing import (
 )
 from uuid import UUID
 
+import pydantic
 import pytest
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, RootModel, SecretStr
 
@@ -100,6 +101,10 @@ class BadFloat(enum.Enum):
     A = float("inf")
 
 
+class WithPydanticJson(BaseModel):
+    data: dict[str, pydantic.JsonValue]
+
+
 class Listed(RootModel[list[int]]):
     pass
 
@@ -154,6 +159,9 @@ GOOD = [
     set,
     JsonValue,
     dict[str, JsonValue],
+    pydantic.JsonValue,
+    pydantic.JsonValue | None,
+    WithPydanticJson,
     Literal["a", 1, None],
     Color,
     Level,
@@ -252,12 +260,14 @@ BAD: list[tuple[Any, str, str]] = [
     (int | Any, "int", "cannot be told apart"),
     (int | object, "int", "cannot be told apart"),
     (JsonValue | datetime, "datetime", "string"),
+    (pydantic.JsonValue | datetime, "datetime", "string"),
     (UUID | bytes, "UUID", "string"),
     (Listed | list[str], "Listed", "array"),
     (IPv4Address | str, "IPv4Address", "string"),
     (dict[int | str, int], "int | str", "keys"),
     (dict[tuple[int, int], int], "tuple", "key"),
     (dict[JsonValue, int], "JsonValue", "key"),
+    (dict[pydantic.JsonValue, int], "JsonValue", "key"),
     (dict[Literal[1, "1"], int], "Literal", "same text"),
     (TaskResult[int, TaskError] | int, "TaskResult", "workflow engine"),
     (list[TaskResult[int, TaskError]], "TaskResult", "workflow engine"),

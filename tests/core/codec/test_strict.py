@@ -126,6 +126,7 @@ NUMBERS: list[tuple[Any, Wrap]] = [
     (list[Annotated[Any, AfterValidator(float)]], lambda bad: [str(bad)]),
     (WritesItsField, lambda bad: WritesItsField(x=bad)),
     (WritesItself, lambda bad: WritesItself(x=str(bad))),
+    (pydantic.JsonValue, lambda bad: [None, bad]),
     (HoldsPydanticJson, lambda bad: HoldsPydanticJson(data=[None, bad])),
 ]
 
@@ -176,6 +177,7 @@ def test_bare_words_are_refused(word: str, declared: Any) -> None:
         (dict, {"\ud800": 1}),
         (dict, {"a": ["\ud800"]}),
         (JsonValue, {"\ud800": 1}),
+        (pydantic.JsonValue, {"\ud800": 1}),
         (Weight, Weight(note="\ud800")),
         (Weight, Weight(more={"\ud800": 1})),
     ],
@@ -232,6 +234,7 @@ PLACES: list[tuple[Any, Wrap]] = [
     (dict, lambda key: {"a": [{key: 1}]}),
     (Any, lambda key: {key: {}}),
     (JsonValue, lambda key: [{key: 1}]),
+    (pydantic.JsonValue, lambda key: [{key: 1}]),
     (Weight, lambda key: {"more": {key: 1}}),
 ]
 
@@ -347,7 +350,7 @@ def _nested(depth: int) -> list[Any]:
     return value
 
 
-@pytest.mark.parametrize("declared", [Any, list, JsonValue])
+@pytest.mark.parametrize("declared", [Any, list, JsonValue, pydantic.JsonValue])
 def test_what_could_not_be_read_back_is_not_sent(declared: Any) -> None:
     """K-44: nesting that Pydantic's reader refuses is refused at the send."""
     assert decode_value(encode_value(_nested(150), declared), declared) == _nested(150)

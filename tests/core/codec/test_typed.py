@@ -8,6 +8,7 @@ from types import GenericAlias
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
+import pydantic
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -239,6 +240,16 @@ def test_json_value_travels_as_it_is(value: Any) -> None:
     assert decode_value(encode_value({"a": [value]}, dict[str, JsonValue]), dict[str, JsonValue]) == {
         "a": [value]
     }
+
+
+@given(value=json_values)
+def test_pydantics_own_json_value_travels_as_well(value: Any) -> None:
+    """K-16: it is an alias that contains itself, by names that stand in another module."""
+    declared: Any
+    for declared in (pydantic.JsonValue, Annotated[pydantic.JsonValue, "note"]):
+        assert decode_value(encode_value(value, declared), declared) == value
+    with pytest.raises(ValidationError):
+        encode_value([value, (1,)], pydantic.JsonValue)
 
 
 @pytest.mark.parametrize(

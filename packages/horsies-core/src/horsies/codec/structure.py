@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Annotated, Any, NamedTuple, TypeAliasType, cast, get_args, get_origin, get_type_hints
 from uuid import UUID
 
+import pydantic
 from pydantic import BaseModel, Field
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, core_schema
@@ -104,6 +105,9 @@ def alias_value(alias: Any) -> Any:
     Raises:
         TypeProblem: It names something that does not exist.
     """
+    if alias is pydantic.JsonValue:
+        # The same data, which Pydantic carries on its own; the names in its text cannot be resolved.
+        return JsonValue
     origin = get_origin(alias)
     try:
         if origin is None:
