@@ -15,7 +15,7 @@ _ACCEPTED = (
 
 
 class UnusableConnectionError(ValueError):
-    """The object given as `connection=` leads to no psycopg connection of the kind needed."""
+    """The object given as `connection=` leads to no psycopg connection of the kind needed, or to an unfit one."""
 
 
 def connection_problem(connection: object, *, is_async: bool) -> str | None:
@@ -69,6 +69,16 @@ async def unwrap_async(connection: object) -> psycopg.AsyncConnection[Any]:
     if _is_async(found):
         return found
     raise UnusableConnectionError(_other_driver(found))
+
+
+def unfit_encoding(
+    connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any],
+) -> UnusableConnectionError:
+    """What to say of a connection that has no code for a character it was to send."""
+    encoding = connection.info.parameter_status("client_encoding")
+    return UnusableConnectionError(
+        f"connection cannot carry every text: its client_encoding {encoding} lacks a character; let it be UTF8"
+    )
 
 
 def _below(wrapper: Any) -> object:

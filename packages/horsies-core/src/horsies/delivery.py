@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import psycopg
 from psycopg.pq import TransactionStatus
 
 from horsies.broker import Broker
-from horsies.connections import unwrap, unwrap_async
+from horsies.connections import unfit_encoding, unwrap, unwrap_async
+from horsies.db.drive import settle, settle_async
 from horsies.db.effects import Op
 from horsies.ops.send import ask_nothing
 from horsies.transient import DATABASE_FAILURES, is_transient
@@ -101,30 +103,46 @@ def run_in_transaction[R](broker: Broker, connection: object, op: Op[R]) -> R:
     """Run an operation in the open transaction of the caller's connection, undone alone if it fails.
 
     Raises:
-        UnusableConnectionError: The object leads to no psycopg connection.
+        UnusableConnectionError: The object leads to no psycopg connection, or to one that cannot carry every text.
         Exception: What the database or the caller's library raises.
     """
     raw = unwrap(connection)
     with _turn(_turns, raw, threading.Lock):
-        if raw.info.transaction_status == TransactionStatus.IDLE:
-            if raw.autocommit:
-                return broker.run_on(raw, op)
-            # psycopg's transaction() would commit what it began itself; a statement before it makes it a savepoint.
-            broker.run_on(raw, ask_nothing())
-        with raw.transaction():
+        try:
+            return _run_inside(broker, raw, op)
+        except UnicodeError as error:
+            raise unfit_encoding(raw) from error
+
+
+def _run_inside[R](broker: Broker, raw: psycopg.Connection[Any], op: Op[R]) -> R:
+    settle(raw)
+    if raw.info.transaction_status == TransactionStatus.IDLE:
+        if raw.autocommit:
             return broker.run_on(raw, op)
+        # psycopg's transaction() would commit what it began itself; a statement before it makes it a savepoint.
+        broker.run_on(raw, ask_nothing())
+    with raw.transaction():
+        return broker.run_on(raw, op)
 
 
 async def run_in_transaction_async[R](broker: Broker, connection: object, op: Op[R]) -> R:
     """As `run_in_transaction`, on an async connection."""
     raw = await unwrap_async(connection)
     async with _turn(_async_turns, raw, asyncio.Lock):
-        if raw.info.transaction_status == TransactionStatus.IDLE:
-            if raw.autocommit:
-                return await broker.run_on_async(raw, op)
-            await broker.run_on_async(raw, ask_nothing())
-        async with raw.transaction():
+        try:
+            return await _run_inside_async(broker, raw, op)
+        except UnicodeError as error:
+            raise unfit_encoding(raw) from error
+
+
+async def _run_inside_async[R](broker: Broker, raw: psycopg.AsyncConnection[Any], op: Op[R]) -> R:
+    await settle_async(raw)
+    if raw.info.transaction_status == TransactionStatus.IDLE:
+        if raw.autocommit:
             return await broker.run_on_async(raw, op)
+        await broker.run_on_async(raw, ask_nothing())
+    async with raw.transaction():
+        return await broker.run_on_async(raw, op)
 
 
 def _turn[L](turns: WeakKeyDictionary[object, L], connection: object, make: Callable[[], L]) -> L:

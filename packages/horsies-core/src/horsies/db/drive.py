@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol, assert_never
 
 import psycopg
-from psycopg.pq import ExecStatus
+from psycopg.pq import ExecStatus, PipelineStatus
 from psycopg.rows import tuple_row
 
 from horsies.db.async_pool import AsyncConnectionPool
@@ -153,9 +153,10 @@ async def drive_on_async[R](
 def execute(
     connection: psycopg.Connection[Any], statement: bytes, params: Mapping[str, object]
 ) -> list[tuple[Any, ...]]:
-    """The rows of one statement; tuples, whatever row factory the connection has."""
-    with connection.cursor(row_factory=tuple_row) as cursor:
+    """The rows of one statement, whatever kinds of cursors and rows the caller's connection makes."""
+    with psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
         cursor.execute(statement, params)
+        settle(connection)
         return cursor.fetchall() if _has_rows(cursor) else []
 
 
@@ -163,9 +164,30 @@ async def execute_async(
     connection: psycopg.AsyncConnection[Any], statement: bytes, params: Mapping[str, object]
 ) -> list[tuple[Any, ...]]:
     """As `execute`."""
-    async with connection.cursor(row_factory=tuple_row) as cursor:
+    async with psycopg.AsyncCursor(connection, row_factory=tuple_row) as cursor:
         await cursor.execute(statement, params)
+        await settle_async(connection)
         return await cursor.fetchall() if _has_rows(cursor) else []
+
+
+def settle(connection: psycopg.Connection[Any]) -> None:
+    """Get the answers to all that was sent in pipeline mode, so that errors and the state of the transaction are known.
+
+    Raises:
+        psycopg.Error: what the server refused, of the caller's own statements too.
+    """
+    if _in_pipeline(connection):
+        with (
+            connection.pipeline()
+        ):  # one inside another waits for the answers when it begins and when it ends
+            pass
+
+
+async def settle_async(connection: psycopg.AsyncConnection[Any]) -> None:
+    """As `settle`."""
+    if _in_pipeline(connection):
+        async with connection.pipeline():
+            pass
 
 
 def _run(effect: Effect) -> Run:
@@ -180,6 +202,10 @@ def _as_subscription(value: object) -> Subscription:
     if not isinstance(value, Subscription):
         raise TypeError(f"not a subscription: {value!r}")
     return value
+
+
+def _in_pipeline(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> bool:
+    return connection.pgconn.pipeline_status != PipelineStatus.OFF
 
 
 def _has_rows(cursor: psycopg.Cursor[Any] | psycopg.AsyncCursor[Any]) -> bool:
