@@ -71,7 +71,7 @@ class Lookout:
         self.idle_for = self.starving = None
         if self.wanted:
             if len(heads) == len(LANES):
-                self.starving = min(heads, key=lambda each: heads[each])
+                self.starving = "process" if heads["process"] < heads["shared"] else "shared"
             # Idle executors go to the lane whose first row comes first; one that came short has none left.
             self.idle_for = min(
                 LANES, key=lambda each: heads.get(each, LAST) if each in self.wanted else AFTER_ALL
