@@ -83,6 +83,7 @@ def database_versions(database_url: str | None, module: str | None, schema: str 
     # Imported here: the plain command needs none of it (0.2 s).
     import psycopg
 
+    from horsies.db.connect import connect
     from horsies.db.migrate import probe
     from horsies.embedded import resolve_database_url
     from horsies.errors.catalogue import ErrorCode
@@ -96,9 +97,8 @@ def database_versions(database_url: str | None, module: str | None, schema: str 
     if error := database_url_error(url, "--database-url"):
         raise error
     try:
-        with psycopg.connect(
-            libpq_url(resolve_database_url(url)), connect_timeout=_CONNECT_SECONDS, autocommit=True
-        ) as connection:
+        conninfo = libpq_url(resolve_database_url(url))
+        with connect(conninfo, timeout=_CONNECT_SECONDS, prepare=False) as connection:
             number = connection.info.server_version
             status = probe(connection, Statements(schema or "horsies"))
     except psycopg.OperationalError as error:

@@ -17,12 +17,13 @@ from weakref import WeakSet
 
 import psycopg
 from psycopg import AsyncConnection, Connection, pq
+from psycopg.adapt import AdaptersMap
 from psycopg.conninfo import conninfo_attempts, conninfo_attempts_async, conninfo_to_dict, make_conninfo
 from psycopg.errors import ConnectionTimeout, error_from_result
 from psycopg.pq.abc import PGconn
 from psycopg.rows import TupleRow, tuple_row
 
-from horsies.db.rows import RowLoader, row_loader
+from horsies.db.rows import ADAPTERS, RowLoader, row_loader
 from horsies.db.time_limit import limited
 
 type Attempt = dict[str, Any]
@@ -39,6 +40,11 @@ class OwnedConnection(Connection[TupleRow]):
     expires_at: float = 0.0
     statement_limit: float | None = None
     """Seconds after which a statement is given up (D-007)."""
+
+    @property
+    def adapters(self) -> AdaptersMap:
+        """The library's, in place of a copy of those the program has for all its connections."""
+        return ADAPTERS
 
     @cached_property
     def statement_names(self) -> set[bytes]:
@@ -67,6 +73,11 @@ class OwnedAsyncConnection(AsyncConnection[TupleRow]):
     expires_at: float = 0.0
     statement_limit: float | None = None
     """Seconds after which a statement is given up (D-007)."""
+
+    @property
+    def adapters(self) -> AdaptersMap:
+        """The library's, in place of a copy of those the program has for all its connections."""
+        return ADAPTERS
 
     @cached_property
     def statement_names(self) -> set[bytes]:

@@ -7,12 +7,12 @@ from typing import Any, Protocol, assert_never
 
 import psycopg
 from psycopg.pq import ExecStatus, PipelineStatus
-from psycopg.rows import tuple_row
 
 from horsies.db.async_pool import AsyncConnectionPool
 from horsies.db.effects import Effect, Listen, Op, Run, Wait
 from horsies.db.listener import Listener, Subscription
 from horsies.db.pool import ConnectionPool
+from horsies.db.rows import CallersAsyncCursor, CallersCursor
 from horsies.db.statement import run_statement, run_statement_async
 
 LISTEN_READY_S = 1.0
@@ -153,8 +153,8 @@ async def drive_on_async[R](
 def execute(
     connection: psycopg.Connection[Any], statement: bytes, params: Mapping[str, object]
 ) -> list[tuple[Any, ...]]:
-    """The rows of one statement, whatever kinds of cursors and rows the caller's connection makes."""
-    with psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
+    """The rows of one statement, whatever the caller's connection is set to."""
+    with CallersCursor(connection) as cursor:
         cursor.execute(statement, params)
         settle(connection)
         return cursor.fetchall() if _has_rows(cursor) else []
@@ -164,7 +164,7 @@ async def execute_async(
     connection: psycopg.AsyncConnection[Any], statement: bytes, params: Mapping[str, object]
 ) -> list[tuple[Any, ...]]:
     """As `execute`."""
-    async with psycopg.AsyncCursor(connection, row_factory=tuple_row) as cursor:
+    async with CallersAsyncCursor(connection) as cursor:
         await cursor.execute(statement, params)
         await settle_async(connection)
         return await cursor.fetchall() if _has_rows(cursor) else []

@@ -16,6 +16,7 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from horsies import sql
+from horsies.db.connect import connect
 from horsies.errors.catalogue import ErrorCode
 from horsies.errors.diagnostic import HorsiesError
 
@@ -25,6 +26,7 @@ EXPECTED_VERSION = 1
 LOCK_TRIES = 12
 """How often a lock that DDL needs is asked for; each time for 10 s at most (D-066)."""
 LOCK_PAUSE_S = 0.5
+CONNECT_LIMIT_S = 30.0
 
 
 class SchemaState(StrEnum):
@@ -92,7 +94,7 @@ def migrate(conninfo: str, schema: str = "horsies") -> SchemaStatus:
         psycopg.Error: the database's own refusal, e.g. a missing privilege.
         SchemaError: the stored schema is newer than this program.
     """
-    with psycopg.connect(conninfo, autocommit=True) as connection:
+    with connect(conninfo, timeout=CONNECT_LIMIT_S, prepare=False) as connection:
         return apply_migrations(connection, schema)
 
 
