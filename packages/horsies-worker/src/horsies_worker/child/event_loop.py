@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from typing import NoReturn
 
 from horsies.codec.injected import OkTypes
 from horsies.definition import TaskDefinition
@@ -15,12 +16,18 @@ class EventLoopSide:
     """Starts async tasks and reports their ends; all methods but `wake` and `cancel_soon` belong to the loop."""
 
     def __init__(
-        self, reporter: Reporter, marks: BeginMarks, after_task: Callable[[], None], ok_types: OkTypes
+        self,
+        reporter: Reporter,
+        marks: BeginMarks,
+        after_task: Callable[[], None],
+        ok_types: OkTypes,
+        crash: Callable[[], NoReturn],
     ) -> None:
         self._reporter = reporter
         self._marks = marks
         self._after_task = after_task
         self._ok_types = ok_types
+        self._crash = crash
         self._loop = asyncio.new_event_loop()
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._flush_planned = False
@@ -52,15 +59,18 @@ class EventLoopSide:
             self._tasks[seq] = begun
 
     async def _run(self, seq: int, task: TaskDefinition, kwargs: str | None, trace: Trace | None) -> None:
-        self._marks.set(seq)
-        begun = time.perf_counter()
-        if trace is None:
-            outcome = await run_async_def(task, kwargs, self._ok_types)
-        else:
-            outcome = await run_async_def_traced(task, kwargs, self._ok_types, trace)
-        self._reporter.add(seq, task.name, outcome, time.perf_counter() - begun)
-        self._tasks.pop(seq, None)
-        self._after_task()
+        try:
+            self._marks.set(seq)
+            begun = time.perf_counter()
+            if trace is None:
+                outcome = await run_async_def(task, kwargs, self._ok_types)
+            else:
+                outcome = await run_async_def_traced(task, kwargs, self._ok_types, trace)
+            self._reporter.add(seq, task.name, outcome, time.perf_counter() - begun)
+            self._tasks.pop(seq, None)
+            self._after_task()
+        except BaseException:
+            self._crash()  # the loop would only log it, and the task would never end
         if not self._flush_planned:
             # At the end of this turn of the loop, so that tasks that end together share a message.
             self._flush_planned = True
@@ -68,12 +78,19 @@ class EventLoopSide:
 
     def _flush(self) -> None:
         self._flush_planned = False
-        self._reporter.flush()
+        try:
+            self._reporter.flush()
+        except BaseException:
+            self._crash()  # as above
         if not self._tasks:
             self._woken()
 
     def _woken(self) -> None:
-        if not self._on_wake() and not self._tasks:
+        try:
+            more = self._on_wake()
+        except BaseException:
+            self._crash()  # as above
+        if not more and not self._tasks:
             self._loop.stop()
 
     def _cancel(self, seq: int) -> None:

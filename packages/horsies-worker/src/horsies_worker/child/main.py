@@ -44,7 +44,10 @@ def main(socket_fd: int, marks_fd: int) -> int:
     runner = Runner(app, keeper, BeginMarks(marks_fd), init["concurrency"], init["memory_limit"])
     keeper.start(init["silence_limit_s"])
     keeper.send(wire.READY, runner.resident_memory())
-    runner.run_until_stopped()
+    try:
+        runner.run_until_stopped()
+    except BaseException:
+        runner.crash()
     return 0
 
 

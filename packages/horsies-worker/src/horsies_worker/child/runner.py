@@ -4,11 +4,14 @@
 thread once the first of them comes. The coordinator never mixes `process` tasks with the others in one executor.
 """
 
+import os
 import time
+import traceback
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from queue import Empty
-from typing import Any
+from typing import Any, NoReturn
 
 import psutil
 
@@ -25,6 +28,8 @@ from horsies_worker.child.keeper import Job, Keeper
 from horsies_worker.child.prepare import STEP_TASK, run_step
 from horsies_worker.child.reporter import Reporter
 from horsies_worker.read_ahead import SLOW_TASK_S
+
+EXIT_CRASHED = 72
 
 
 class Runner:
@@ -65,6 +70,17 @@ class Runner:
         if self._threads is not None:
             self._threads.shutdown()
         reporter.flush()
+
+    def crash(self) -> NoReturn:
+        """End the process because of the exception at hand; the crash rule applies to what it runs (R-104).
+
+        Called for the KeyboardInterrupt of a task, which nothing stops (T-49), and for faults of the code around
+        tasks. Going on would leave a task behind that never ends.
+        """
+        traceback.print_exc()
+        with suppress(Exception):
+            self._reporter.flush()  # what has ended before has not crashed
+        os._exit(EXIT_CRASHED)
 
     def _take_all(self) -> bool:
         """Everything in the inbox; whether more may come."""
@@ -138,7 +154,9 @@ class Runner:
 
     def _start_async(self, job: Job, task: TaskDefinition) -> None:
         if self._loop is None:
-            self._loop = EventLoopSide(self._reporter, self._marks, self._look_at_memory, self._ok_types)
+            self._loop = EventLoopSide(
+                self._reporter, self._marks, self._look_at_memory, self._ok_types, self.crash
+            )
             self._keeper.on_cancel = self._loop.cancel_soon
         self._loop.start(job[0], task, job[2], job[4])
 
@@ -148,5 +166,8 @@ class Runner:
         self._threads.submit(self._run_in_thread, job, task)
 
     def _run_in_thread(self, job: Job, task: TaskDefinition) -> None:
-        self._run(job, task)
-        self._reporter.flush()
+        try:
+            self._run(job, task)
+            self._reporter.flush()
+        except BaseException:
+            self.crash()  # it would vanish in a future that nobody looks at
