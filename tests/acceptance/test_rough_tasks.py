@@ -1,4 +1,4 @@
-"""Tasks that do to their process what tasks should not: everything still ends, and nothing of it harms the next task."""
+"""Tasks that do to their process what tasks should not: everything ends, and the next task is not harmed."""
 
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
@@ -9,7 +9,7 @@ import pytest
 
 from horsies import OperationalErrorCode
 from tests.acceptance.fresh_module import fresh_module
-from tests.helpers import RunningProcess, running_module
+from tests.helpers import RunningProcess, eventually, running_module
 
 ROOT = Path(__file__).parent.parent.parent
 APP = "tests.acceptance.apps.rough"
@@ -52,4 +52,29 @@ def test_an_interrupt_ends_the_process_and_the_run(rough: Any, start: StartRough
         assert error.error_code is OperationalErrorCode.WORKER_CRASHED
         assert "KeyboardInterrupt" in worker.stderr
         assert rough.pid.send().unwrap().get(WAIT_MS).is_ok()
+        assert worker.stop() == 0
+
+
+def test_def_tasks_run_outside_of_the_event_loop(rough: Any, start: StartRough) -> None:
+    """R-031: an executor that has run an async task still runs `def` tasks that open a loop of their own."""
+    with start() as worker:
+        for turn in range(3):
+            asleep = rough.pid_async.send_many([{}] * 20).unwrap()
+            ran_in = {handle.get(WAIT_MS).ok_value for handle in asleep}
+            assert rough.pid_in_thread.send().unwrap().get(WAIT_MS).ok_value in ran_in
+            assert rough.runs_a_loop.send(turn).unwrap().get(WAIT_MS).ok_value == turn
+            assert rough.pid.send().unwrap().get(WAIT_MS).ok_value in ran_in
+            assert len(ran_in) == 1
+        assert worker.stop() == 0
+
+
+def test_what_an_async_task_leaves_goes_on_after_a_def_task(rough: Any, start: StartRough) -> None:
+    """The same loop goes on as soon as nothing needs its thread."""
+    with start() as worker:
+        rough.leaves_a_task.send().unwrap().get(WAIT_MS)
+        rough.runs_a_loop.send(1).unwrap().get(WAIT_MS)
+        eventually(lambda: rough.ticks.send().unwrap().get(WAIT_MS).ok_value > 3)
+        before = rough.ticks.send().unwrap().get(WAIT_MS).ok_value
+        assert rough.naps.send(0.5).unwrap().get(WAIT_MS).is_ok()
+        eventually(lambda: rough.ticks.send().unwrap().get(WAIT_MS).ok_value > before + 3)
         assert worker.stop() == 0

@@ -5,6 +5,7 @@ ACCEPTANCE_DATABASE_URL names the database.
 
 import asyncio
 import os
+import time
 
 from horsies import AppConfig, Horsies, PostgresConfig, TaskError, TaskResult
 
@@ -42,3 +43,38 @@ def interrupts_in_thread() -> TaskResult[int, TaskError]:
 @app.task("interrupts_async")
 async def interrupts_async() -> TaskResult[int, TaskError]:
     raise KeyboardInterrupt
+
+
+@app.task("runs_a_loop")
+def runs_a_loop(n: int) -> TaskResult[int, TaskError]:
+    async def answer() -> int:
+        await asyncio.sleep(0)
+        return n
+
+    return TaskResult(ok=asyncio.run(answer()))
+
+
+@app.task("naps")
+def naps(seconds: float) -> TaskResult[int, TaskError]:
+    time.sleep(seconds)
+    return TaskResult(ok=1)
+
+
+left: list[asyncio.Task[None]] = []
+counted: list[int] = []
+
+
+@app.task("leaves_a_task")
+async def leaves_a_task() -> TaskResult[int, TaskError]:
+    async def tick() -> None:
+        while True:
+            counted.append(1)
+            await asyncio.sleep(0.05)
+
+    left.append(asyncio.create_task(tick()))
+    return TaskResult(ok=1)
+
+
+@app.task("ticks")
+def ticks() -> TaskResult[int, TaskError]:
+    return TaskResult(ok=len(counted))

@@ -1,4 +1,8 @@
-"""Async tasks of an executor: one event loop, which runs for as long as the process once it was needed."""
+"""Async tasks of an executor: one event loop, which runs whenever nothing else needs the main thread.
+
+It is stopped, not closed, for a job that blocks: such a job may run a loop of its own, which Python refuses inside a
+running one. The same loop goes on afterwards, with whatever async tasks have left in it.
+"""
 
 import asyncio
 import time
@@ -36,12 +40,20 @@ class EventLoopSide:
         """Run the loop until `on_wake` answers False and no task is left; it is called at once and at every `wake`."""
         self._on_wake = on_wake
         self._loop.call_soon(self._woken)
-        asyncio.set_event_loop(self._loop)
+        # It is not made the thread's current loop: a `def` task in between finds the thread as in a new process.
+        self._loop.run_forever()
+
+    def close(self) -> None:
+        """No task comes any more."""
         try:
-            self._loop.run_forever()
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         finally:
             self._loop.close()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether tasks have begun, or wait to begin once the loop runs."""
+        return bool(self._tasks)
 
     def wake(self) -> None:
         """From another thread: there is something in the inbox."""
@@ -52,7 +64,7 @@ class EventLoopSide:
         self._loop.call_soon_threadsafe(self._cancel, seq)
 
     def start(self, seq: int, task: TaskDefinition, kwargs: str | None, trace: Trace | None) -> None:
-        """Begin a task; one that never waits has ended when this returns, without a turn of the loop."""
+        """Begin a task; in a running loop, one that never waits has ended when this returns, without a turn of it."""
         run = self._run(seq, task, kwargs, trace)
         begun = asyncio.Task(run, loop=self._loop, name=task.name, eager_start=True)
         if not begun.done():

@@ -1,7 +1,8 @@
 """The executor's main thread: takes tasks from the inbox in their order and runs each in its way.
 
-`process` tasks run here, one at a time; `thread` tasks in a pool; `async` tasks on an event loop that takes over this
-thread once the first of them comes. The coordinator never mixes `process` tasks with the others in one executor.
+`process` tasks run here, one at a time; `thread` tasks in a pool; `async` tasks on an event loop that has this thread,
+once the first of them came, whenever no job blocks it. The coordinator never mixes `process` tasks with the others in
+one executor, so the thread changes hands only between them.
 """
 
 import os
@@ -55,21 +56,41 @@ class Runner:
         self._process = psutil.Process()
         self._threads: ThreadPoolExecutor | None = None
         self._loop: EventLoopSide | None = None
+        self._put_aside: int | None = None
+        """A job that blocks and has come while the event loop has the thread."""
         self._stopping = False
 
     def run_until_stopped(self) -> None:
         """Returns when the end was asked for and nothing is left to run."""
+        while not self._stopping:
+            self._run_blocking()
+            if self._loop is not None:
+                self._run_loop(self._loop)
+        if self._loop is not None:
+            self._loop.close()
+        if self._threads is not None:
+            self._threads.shutdown()
+        self._reporter.flush()
+
+    def _run_blocking(self) -> None:
+        """Run jobs outside of the event loop, until the loop is needed or has been and may go on."""
         inbox, waiting, reporter = self._keeper.inbox, self._keeper.waiting, self._reporter
-        while not self._stopping and self._loop is None:
+        if self._put_aside is not None:
+            seq, self._put_aside = self._put_aside, None
+            self._take(seq)
+        while not self._stopping:
+            if self._loop is not None and (self._loop.is_busy or inbox.empty()):
+                break
             self._take(inbox.get())
             if reporter.holds and (not waiting or reporter.is_due):
                 reporter.flush()
-        if self._loop is not None:
-            self._keeper.on_jobs = self._loop.wake
-            self._loop.run(self._take_all)
-        if self._threads is not None:
-            self._threads.shutdown()
-        reporter.flush()
+
+    def _run_loop(self, loop: EventLoopSide) -> None:
+        """Run async tasks, until there is a job that blocks or the end was asked for."""
+        # Before the inbox is looked at, which the loop does first: what is put in from now on wakes the loop.
+        self._keeper.on_jobs = loop.wake
+        loop.run(self._take_all)
+        self._keeper.on_jobs = lambda: None
 
     def crash(self) -> NoReturn:
         """End the process because of the exception at hand; the crash rule applies to what it runs (R-104).
@@ -83,14 +104,28 @@ class Runner:
         os._exit(EXIT_CRASHED)
 
     def _take_all(self) -> bool:
-        """Everything in the inbox; whether more may come."""
-        while not self._stopping:
+        """Everything in the inbox up to a job that blocks; whether more may come before the loop has to be left."""
+        while not self._stopping and self._put_aside is None:
             try:
-                self._take(self._keeper.inbox.get_nowait())
+                seq = self._keeper.inbox.get_nowait()
             except Empty:
                 break
+            if seq is not None and self._is_blocking(seq):
+                self._put_aside = seq  # it can still be withdrawn
+            else:
+                self._take(seq)
         self._reporter.flush()
-        return not self._stopping
+        return not self._stopping and self._put_aside is None
+
+    def _is_blocking(self, seq: int) -> bool:
+        """Whether this job runs user code in the main thread."""
+        job = self._keeper.waiting.get(seq)
+        if job is None:
+            return False
+        task = self._tasks.get(job[1])
+        if task is None:
+            return job[1] == STEP_TASK
+        return not task.definition.signature.is_async and job[3] != "thread"
 
     def _take(self, seq: int | None) -> None:
         if seq is None:
