@@ -86,6 +86,8 @@ class Claims:
         self._identity_params: tuple[list[int], dict[str, object]] = ([], {})
         self._cycle = prepared(statements["cycle"])
         self._claim_values: tuple[Demand, Mapping[str, object], list[bytes | None]] | None = None
+        self._owes_return = False
+        """Whether there may be claims that nobody was told of; until they are undone no cycle is sent (R-092)."""
 
     def attach(self, pool: ExecutorPool, known: Callable[[], list[Flight]]) -> None:
         """Whose executors run what is claimed, and what this worker answers for."""
@@ -110,12 +112,12 @@ class Claims:
         an envelope that says so (R-076).
 
         Raises:
-            psycopg.Error: the database refuses the cycle as such.
+            psycopg.Error: the database refuses the cycle as such, or did not answer for too many attempts.
         """
         try:
             return await self._answered(batch)
         except psycopg.Error as error:
-            if not (batch.completed or batch.ended):
+            if is_transient(error) or not (batch.completed or batch.ended):
                 raise
             logger.warning(
                 "a batch of results was refused and is repeated one by one: %s", str(error).strip()
@@ -139,7 +141,7 @@ class Claims:
         try:
             return await self._answered(part)
         except psycopg.Error as error:
-            if not (part.completed or part.ended):
+            if is_transient(error) or not (part.completed or part.ended):
                 raise
             flight = part.flights()[0]
             logger.error("the result of task %s cannot be stored: %s", flight.id, str(error).strip())
@@ -151,16 +153,17 @@ class Claims:
         attempt = 0
         while True:
             try:
-                return await self._link.execute_ready(self._cycle, values)
-            except psycopg.errors.CheckViolation as error:
-                if not self._lacks_partition(error):
-                    raise
-                await self._make_partitions()
+                if self._owes_return:
+                    await self._return_undispatched()
+                try:
+                    return await self._link.execute_ready(self._cycle, values)
+                except psycopg.errors.CheckViolation as error:
+                    if not self._lacks_partition(error):
+                        raise
+                    await self._make_partitions()
             except psycopg.Error as error:
-                if not is_transient(error):
-                    raise
                 attempt += 1
-                await self._come_back(error, attempt)
+                await self._failed(error, attempt)
 
     async def return_undispatched(self) -> None:
         """Give back what names this worker and was never dispatched, through outages (R-092).
@@ -168,22 +171,22 @@ class Claims:
         Raises:
             psycopg.Error: the database refuses.
         """
+        self._owes_return = True
         attempt = 0
-        while True:
+        while self._owes_return:
             try:
                 await self._return_undispatched()
-                return
             except psycopg.Error as error:
-                if not is_transient(error):
-                    raise
                 attempt += 1
-                await self._come_back(error, attempt)
+                await self._failed(error, attempt)
 
     async def _return_undispatched(self) -> None:
+        await self._link.reconnect()
         kept = arrays.plain(flight.id for flight in self._known())
         await self._link.execute(
             self._statements["return_undispatched"], {"worker": self._settings.worker_id, "kept": kept}
         )
+        self._owes_return = False
 
     def _values_of_claim(self, places: Demand) -> list[bytes | None]:
         """The parameters of a cycle that only claims."""
@@ -252,10 +255,12 @@ class Claims:
         """The day's partition is missing: made for every class that this worker's rows belong to (D-031)."""
         await self._link.execute(self._statements["ensure_history_of"], {"worker": self._settings.worker_id})
 
-    async def _come_back(self, error: psycopg.Error, attempt: int) -> None:
+    async def _failed(self, error: psycopg.Error, attempt: int) -> None:
+        """Wait for the next try; what was sent may have been done all the same, and is undone first."""
         limit = self._resilience.db_retry_max_attempts
-        if limit and attempt > limit:
+        if not is_transient(error) or (limit and attempt > limit):
             raise error
+        self._owes_return = True
         pause = max(0.1, self._resilience.db_retry_delay(attempt))
         logger.warning(
             "the database does not answer (attempt %d), next try in %.1f s: %s",
@@ -264,9 +269,3 @@ class Claims:
             str(error).strip(),
         )
         await asyncio.sleep(pause)
-        try:
-            await self._link.reconnect()
-            await self._return_undispatched()
-        except psycopg.Error as again:
-            if not is_transient(again):
-                raise

@@ -13,21 +13,33 @@ from psycopg import pq
 from psycopg.errors import error_from_result
 from psycopg.pq.abc import PGconn, PGresult
 
-from horsies.db.connect import OwnedAsyncConnection, connect_async
+from horsies.db.connect import OwnedAsyncConnection, connect_async, round_trip_async
 from horsies.db.effects import Row
 from horsies.db.rows import RowLoader, row_loader, rows_of
 from horsies.db.statement import Prepared, prepared
 
 CONNECT_TIMEOUT_S = 30.0
 STATEMENT_LIMIT_S = 60.0
+SERVER_SHARE = 0.9
+"""Of that limit; then a server that is told of it gives a statement up."""
 
 
 class Link:
     """A connection that can be opened again."""
 
-    def __init__(self, conninfo: str, *, prepare: bool) -> None:
+    def __init__(self, conninfo: str, *, prepare: bool, server_gives_up: bool = False) -> None:
+        """Opens nothing.
+
+        Args:
+            conninfo: Where to.
+            prepare: Whether statements may be prepared; not through a pooler that changes servers.
+            server_gives_up: The server drops a statement a little before this side does, so that one that waited for a
+                lock cannot take effect after its sender has gone on. Left out where statements are not prepared: behind
+                such a pooler the setting would be left to others.
+        """
         self._conninfo = conninfo
         self._prepare = prepare
+        self._server_gives_up = server_gives_up and prepare
         self._connection: OwnedAsyncConnection | None = None
         self._names: set[bytes] = set()
         self._loader: RowLoader
@@ -47,6 +59,8 @@ class Link:
             psycopg.OperationalError: refused, or no answer in time.
         """
         connection = await connect_async(self._conninfo, timeout=CONNECT_TIMEOUT_S, prepare=False)
+        if self._server_gives_up:
+            await _set_limit(connection.pgconn)
         self._connection = connection
         self._names.clear()
         self._loader = row_loader(connection)
@@ -165,6 +179,21 @@ class Link:
         loop.remove_writer(self._fd)
         self._fd = -1
         connection.pgconn.finish()
+
+
+async def _set_limit(pgconn: PGconn) -> None:
+    """Unless the server has a lower limit already."""
+    limit_ms = int(STATEMENT_LIMIT_S * SERVER_SHARE * 1000)
+    command = (
+        f"select set_config('statement_timeout', '{limit_ms}', false)"  # noqa: S608 - a number
+        " where (select setting from pg_settings where name = 'statement_timeout')::integer"
+        f" not between 1 and {limit_ms}"
+    )
+    try:
+        await round_trip_async(pgconn, command.encode(), CONNECT_TIMEOUT_S)
+    except BaseException:
+        pgconn.finish()
+        raise
 
 
 def _no_answer(answer: asyncio.Future[PGresult]) -> None:

@@ -118,7 +118,9 @@ class Worker:
     async def _start(self) -> None:
         broker, config = self._broker, self._app.config
         self._cycle_link = Link(
-            broker.conninfo(application_name="horsies worker cycle"), prepare=broker.prepares
+            broker.conninfo(application_name="horsies worker cycle"),
+            prepare=broker.prepares,
+            server_gives_up=True,
         )
         self._duty_link = Link(broker.conninfo(application_name="horsies worker"), prepare=broker.prepares)
         registrations = Registrations(self._app.tasks, self._options.executor, tracing=config.tracing)
