@@ -5,6 +5,10 @@ from typing import Any
 import pytest
 
 from horsies import (
+    BothDays,
+    CronEnumValues,
+    CronRange,
+    CronSchedule,
     ErrorCode,
     Horsies,
     HorsiesError,
@@ -12,6 +16,7 @@ from horsies import (
     ScheduleConfig,
     TaskError,
     TaskResult,
+    Weekday,
     WorkflowContext,
 )
 from tests.core.apps import UNREACHABLE, make_app
@@ -113,6 +118,20 @@ def test_what_only_a_workflow_can_give() -> None:
     assert "'workflow_ctx' is filled by the engine" in context.message
     assert "'before' is filled by the engine" in result.message
     assert "'before', which only a workflow can fill in" in missing.message
+
+
+def test_a_pattern_that_never_occurs() -> None:
+    """S-031, S-013: 02:30 on the last Sunday of March, which Berlin's clocks skip every year, and others do not."""
+    last_sunday = BothDays(
+        day_of_month=[CronRange(start=25, end=31)], day_of_week=[CronEnumValues(values=[Weekday.SUNDAY])]
+    )
+    pattern = CronSchedule.parse("30 2 * 3 *").model_copy(update={"day": last_sunday})
+    (error,) = check(*(every_hour(zone, pattern=pattern, timezone=zone) for zone in ("Europe/Berlin", "UTC")))
+    assert error.code is BAD
+    assert (
+        error.message
+        == "schedule 'Europe/Berlin' of task 'report': its pattern never occurs in time zone 'Europe/Berlin'"
+    )
 
 
 @pytest.mark.parametrize("size", [30, 31])

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Never, Protocol
 
 from horsies.codec.problems import ArgumentError, EncodeError
@@ -17,6 +17,7 @@ from horsies.payload_limits import oversize
 from horsies.schedule.binding import bind_arguments
 from horsies.schedule.due import config_hash, slot_task_id
 from horsies.schedule.models import TaskSchedule
+from horsies.schedule.occurrences import NoOccurrenceError, next_run
 from horsies.schedule.zones import load_zone
 from horsies.send_errors import enqueue_sha, format_utc
 from horsies.send_plan import UNSET, OptionError, SendChoices, SendPlan, plan_for, plan_with
@@ -66,7 +67,8 @@ def settle(app: SchedulingApp, schedule: TaskSchedule) -> ScheduledSend:
     """Check a schedule against its app and settle what it sends.
 
     Raises:
-        ConfigurationError: HRS-205, the first thing found: zone, queue, arguments or their size (S-031, S-033).
+        ConfigurationError: HRS-205, the first thing found: zone, queue, arguments or their size (S-031, S-033), a
+            pattern that never occurs in the zone.
         NotRegistered: HRS-300, there is no such task.
     """
     try:
@@ -75,12 +77,13 @@ def settle(app: SchedulingApp, schedule: TaskSchedule) -> ScheduledSend:
         _refuse(schedule, str(problem))
     task = _task_of(app, schedule)
     plan = _plan(app.config, schedule, task)
-    return ScheduledSend(
-        schedule,
-        plan,
-        _arguments(app.config, schedule, task.signature),
-        row_of(schedule, plan.queue_name, config_hash(schedule.pattern, schedule.timezone)),
-    )
+    kwargs = _arguments(app.config, schedule, task.signature)
+    try:
+        next_run(schedule.pattern, datetime.now(UTC), schedule.timezone)
+    except NoOccurrenceError:
+        _refuse(schedule, f"its pattern never occurs in time zone {schedule.timezone!r}")
+    row = row_of(schedule, plan.queue_name, config_hash(schedule.pattern, schedule.timezone))
+    return ScheduledSend(schedule, plan, kwargs, row)
 
 
 def enabled_schedules(config: AppConfig) -> list[TaskSchedule]:
