@@ -4,11 +4,13 @@ import asyncio
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from horsies import BrokerErrorCode, OutcomeCode
 from tests.acceptance.fresh_module import fresh_module
@@ -113,6 +115,28 @@ def test_a_transaction_of_the_caller_s(pooled: Any, rows: TaskRows, pooled_url: 
         assert bound.send(3).err_value.broker_code is BrokerErrorCode.IDEMPOTENCY_KEY_CONFLICT
         connection.commit()
     assert rows.one()["kwargs"] == '{"n":2}'
+
+
+def test_a_database_with_its_own_way_to_write_times(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """D-002: what the pooler keeps for each client is set for this one, and its other clients do not meet it."""
+    assert PROGRAM is not None
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        name = sql.Identifier(connection.info.dbname)
+        connection.execute(sql.SQL("alter database {} set datestyle = 'German'").format(name))
+        connection.execute(sql.SQL("alter database {} set timezone = 'Pacific/Kiritimati'").format(name))
+    with pgbouncer(PROGRAM, database_url) as url:
+        monkeypatch.setenv("ACCEPTANCE_DATABASE_URL", database_url)
+        monkeypatch.setenv("ACCEPTANCE_POOLED_URL", url)
+        with fresh_module(APP) as module:
+            sent = module.double.with_options(good_until=datetime.max.replace(tzinfo=UTC)).send(1).unwrap()
+            before = sent.info().unwrap().enqueued_at
+            with psycopg.connect(url, autocommit=True, prepare_threshold=None) as other:
+                for _ in range(5):
+                    shown = other.execute("select current_setting('datestyle'), current_setting('timezone')")
+                    assert shown.fetchone() == ("German, DMY", "Pacific/Kiritimati")
+                    assert sent.info().unwrap().enqueued_at == before
 
 
 def test_a_worker_behind_the_pooler(

@@ -178,6 +178,7 @@ class Broker(BrokerHealth, ScheduleCalls):
             recycle=float(config.pool_recycle),
             pre_ping=config.pool_pre_ping,
             prepare=self.prepares,
+            pooled=config.pgbouncer_transaction_mode,
         )
 
     def _connect_session(self) -> psycopg.Connection[Any]:

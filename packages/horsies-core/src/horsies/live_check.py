@@ -112,7 +112,8 @@ def _is_heard(broker: Broker) -> bool:
 
 def _connect(broker: Broker, *, session: bool) -> OwnedConnection:
     timeout = min(ANSWER_LIMIT_S / len(_urls(broker)), float(broker.config.pool_timeout))
-    return connect(broker.conninfo(session=session), timeout=timeout, prepare=False)
+    pooled = broker.config.pgbouncer_transaction_mode and not session
+    return connect(broker.conninfo(session=session), timeout=timeout, prepare=False, pooled=pooled)
 
 
 def _unreachable(broker: Broker, session: bool, error: BaseException) -> HorsiesError:

@@ -58,7 +58,9 @@ class Link:
         Raises:
             psycopg.OperationalError: refused, or no answer in time.
         """
-        connection = await connect_async(self._conninfo, timeout=CONNECT_TIMEOUT_S, prepare=False)
+        connection = await connect_async(
+            self._conninfo, timeout=CONNECT_TIMEOUT_S, prepare=False, pooled=not self._prepare
+        )
         if self._server_gives_up:
             await _set_limit(connection.pgconn)
         self._connection = connection

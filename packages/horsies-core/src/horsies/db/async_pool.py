@@ -161,7 +161,10 @@ class AsyncConnectionPool:
         settings = self._settings
         try:
             connection = await connect_async(
-                settings.conninfo, timeout=max(0.0, deadline - time.monotonic()), prepare=settings.prepare
+                settings.conninfo,
+                timeout=max(0.0, deadline - time.monotonic()),
+                prepare=settings.prepare,
+                pooled=settings.pooled,
             )
         except BaseException:
             self._vacate()

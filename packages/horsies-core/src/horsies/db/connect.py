@@ -29,6 +29,17 @@ from horsies.db.time_limit import limited
 type Attempt = dict[str, Any]
 """The parameters of one connection attempt: one address of one host."""
 
+_OWN_SETTINGS = (
+    b"set datestyle = iso; set timezone = 'UTC'; set default_transaction_isolation = 'read committed'"
+)
+"""How values are written and what every transaction relies on (D-047), whatever the database, the role, the environment
+or the URL say. Not sent with the greeting: a pooler in session mode refuses `options` there."""
+_TRACKED_SETTINGS = (
+    (b"DateStyle", (b"ISO, MDY", b"ISO, DMY", b"ISO, YMD"), b"set datestyle = iso"),
+    (b"TimeZone", (b"UTC", b"Etc/UTC"), b"set timezone = 'UTC'"),
+)
+"""Those that a pooler in transaction mode keeps apart for its clients: name, values that will do, command."""
+
 _SUCCESS = (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.EMPTY_QUERY, pq.ExecStatus.TUPLES_OK)
 
 
@@ -98,11 +109,18 @@ class OwnedAsyncConnection(AsyncConnection[TupleRow]):
         """Does not warn: such a connection is kept for as long as its event loop lives."""
 
 
-def connect(conninfo: str, *, timeout: float, prepare: bool) -> OwnedConnection:
-    """Open an autocommit connection that prepares its statements if `prepare`.
+def connect(conninfo: str, *, timeout: float, prepare: bool, pooled: bool = False) -> OwnedConnection:
+    """Open an autocommit connection with the settings that the library's statements need.
 
     All addresses of all hosts together get `timeout` seconds; finding a host's addresses is left to the
     system's resolver, which has limits of its own.
+
+    Args:
+        conninfo: libpq connection string.
+        timeout: Seconds.
+        prepare: Whether its statements are prepared.
+        pooled: Whether it leads to a pooler in transaction mode. A setting could stay behind for others there, so that
+            only those are made, and only if needed, that such a pooler keeps for each client.
 
     Raises:
         psycopg.OperationalError: refused, or (`ConnectionTimeout`) no answer in time.
@@ -111,7 +129,7 @@ def connect(conninfo: str, *, timeout: float, prepare: bool) -> OwnedConnection:
     deadline = time.monotonic() + timeout
     for attempt, share in _shares(conninfo_attempts(_parameters(conninfo)), deadline):
         try:
-            connection = OwnedConnection(_open(attempt, share), tuple_row)
+            connection = OwnedConnection(_open(attempt, share, pooled), tuple_row)
         except psycopg.OperationalError as error:
             failure = error
         else:
@@ -121,7 +139,9 @@ def connect(conninfo: str, *, timeout: float, prepare: bool) -> OwnedConnection:
     raise failure
 
 
-async def connect_async(conninfo: str, *, timeout: float, prepare: bool) -> OwnedAsyncConnection:
+async def connect_async(
+    conninfo: str, *, timeout: float, prepare: bool, pooled: bool = False
+) -> OwnedAsyncConnection:
     """As `connect`, for the running event loop; finding addresses counts against the time too."""
     failure: psycopg.OperationalError = ConnectionTimeout("no time was left to connect to the database")
     deadline = time.monotonic() + timeout
@@ -132,7 +152,7 @@ async def connect_async(conninfo: str, *, timeout: float, prepare: bool) -> Owne
         raise ConnectionTimeout(f"the database host was not resolved within {timeout:.1f} s") from None
     for attempt, share in _shares(attempts, deadline):
         try:
-            connection = OwnedAsyncConnection(await _open_async(attempt, share), tuple_row)
+            connection = OwnedAsyncConnection(await _open_async(attempt, share, pooled), tuple_row)
         except psycopg.OperationalError as error:
             failure = error
         else:
@@ -226,11 +246,11 @@ def _shares(attempts: list[Attempt], deadline: float) -> Iterator[tuple[Attempt,
         yield attempt, min(share, asked) if asked > 0 else share
 
 
-def _open(attempt: Attempt, timeout: float) -> PGconn:
+def _open(attempt: Attempt, timeout: float, pooled: bool) -> PGconn:
     deadline = time.monotonic() + timeout
     pgconn = pq.PGconn.connect_start(make_conninfo("", **attempt).encode())
     try:
-        for events in _greeting(pgconn):
+        for events in _opening(pgconn, pooled):
             if not _wait(pgconn.socket, events, deadline):
                 raise _no_answer(attempt, timeout)
     except BaseException:
@@ -239,11 +259,11 @@ def _open(attempt: Attempt, timeout: float) -> PGconn:
     return pgconn
 
 
-async def _open_async(attempt: Attempt, timeout: float) -> PGconn:
+async def _open_async(attempt: Attempt, timeout: float, pooled: bool) -> PGconn:
     pgconn = pq.PGconn.connect_start(make_conninfo("", **attempt).encode())
     try:
         async with asyncio.timeout(timeout):
-            for events in _greeting(pgconn):
+            for events in _opening(pgconn, pooled):
                 await wait_async(pgconn.socket, events)
     except BaseException as error:
         # Also when the caller was cancelled: a server's process that waits for half a greeting takes part in nothing,
@@ -255,8 +275,21 @@ async def _open_async(attempt: Attempt, timeout: float) -> PGconn:
     return pgconn
 
 
-def _greeting(pgconn: PGconn) -> Generator[int]:
+def _opening(pgconn: PGconn, pooled: bool) -> Generator[int]:
     # Yields the poll events it needs before it can go on.
+    yield from _greeting(pgconn)
+    settings = _tracked_settings(pgconn) if pooled else _OWN_SETTINGS
+    if settings:
+        yield from _conversation(pgconn, settings)
+
+
+def _tracked_settings(pgconn: PGconn) -> bytes:
+    return b";".join(
+        command for name, good, command in _TRACKED_SETTINGS if pgconn.parameter_status(name) not in good
+    )
+
+
+def _greeting(pgconn: PGconn) -> Generator[int]:
     state = pq.PollingStatus.WRITING
     while pgconn.status != pq.ConnStatus.BAD:
         if state == pq.PollingStatus.OK:

@@ -56,6 +56,7 @@ class PoolSettings:
         recycle: seconds after which a connection is replaced.
         pre_ping: whether a connection unused for some seconds is checked before use.
         prepare: whether statements are prepared.
+        pooled: whether connections lead to a pooler in transaction mode.
     """
 
     conninfo: str = field(repr=False)
@@ -65,6 +66,7 @@ class PoolSettings:
     recycle: float
     pre_ping: bool
     prepare: bool
+    pooled: bool = False
 
     def wait_expired(self) -> PoolTimeout:
         """The error for a caller whose time is up."""
@@ -251,7 +253,10 @@ class ConnectionPool:
         settings = self._settings
         try:
             connection = connect(
-                settings.conninfo, timeout=max(0.0, deadline - time.monotonic()), prepare=settings.prepare
+                settings.conninfo,
+                timeout=max(0.0, deadline - time.monotonic()),
+                prepare=settings.prepare,
+                pooled=settings.pooled,
             )
         except BaseException:
             self._vacate()
