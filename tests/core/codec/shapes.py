@@ -30,6 +30,16 @@ class Mixed(enum.Enum):
     YES = False
 
 
+class Access(enum.IntFlag):
+    READ = 1
+    WRITE = 2
+
+
+class Rights(enum.Flag):
+    LOOK = 1
+    TOUCH = 2
+
+
 class Line(BaseModel):
     name: str
     amount: float = 1.0

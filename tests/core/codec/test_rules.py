@@ -9,7 +9,7 @@ import io
 import pathlib
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, make_dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from ipaddress import IPv4Address
@@ -39,6 +39,7 @@ from horsies.task_result import SubWorkflowError, TaskError, TaskResult
 from horsies.workflow.context import WorkflowContext, WorkflowMeta
 from tests.core.codec import shapes
 from tests.core.codec.shapes import (
+    Access,
     Anyhow,
     Box,
     Cat,
@@ -52,6 +53,7 @@ from tests.core.codec.shapes import (
     Pet,
     Place,
     Point,
+    Rights,
 )
 
 Old = TypeVar("Old")
@@ -105,12 +107,31 @@ class WithPydanticJson(BaseModel):
     data: dict[str, pydantic.JsonValue]
 
 
+class Twin(enum.Enum):
+    A = "red"
+
+
+class Keys(BaseModel):
+    levels: dict[Level, int]
+    colors: dict[Color, int]
+    texts: dict[Literal["a", "b"], int]
+    days: dict[date, int]
+
+
+class Choices(BaseModel):
+    level: Level | bool
+    color: int | Color
+    literal: Literal[Level.LOW, "x"]
+    mixed: Literal[True, 1, None]
+
+
 class Listed(RootModel[list[int]]):
     pass
 
 
 type Looped = dict[str, Looped] | list[Looped] | Plain
 type Alias = dict[str, Plain]
+type PerhapsLevel = Level | None
 
 
 def _of(declared: Any) -> TaskSignature:
@@ -209,6 +230,16 @@ GOOD = [
     dict[Literal[1, 2], str],
     dict[date, int],
     dict[Any, int],
+    dict[Access, str],
+    dict[Rights, str],
+    Literal[Color.RED],
+    Literal[Color.RED, Level.LOW, "x"],
+    dict[Literal[Color.RED, Level.LOW], int],
+    bool | Literal[Color.RED],
+    bool | Rights,
+    datetime | Level,
+    Keys,
+    Choices,
 ]
 
 
@@ -264,6 +295,11 @@ BAD: list[tuple[Any, str, str]] = [
     (UUID | bytes, "UUID", "string"),
     (Listed | list[str], "Listed", "array"),
     (IPv4Address | str, "IPv4Address", "string"),
+    (Level | Decimal, "Level", "would come back as Decimal"),
+    (Literal[True] | Literal[1], "Literal", "would come back as"),
+    (Literal[Color.RED, Twin.A], "Literal", "would come back as <Color.RED"),
+    (Literal[Level.LOW, 1], "Literal", "would come back as"),
+    (dict[Literal[Color.RED, Twin.A], int], "Literal", "would come back as <Color.RED"),
     (dict[int | str, int], "int | str", "keys"),
     (dict[tuple[int, int], int], "tuple", "key"),
     (dict[JsonValue, int], "JsonValue", "key"),
@@ -301,6 +337,66 @@ def test_refused(declared: Any, offending: str, reason: str) -> None:
     assert offending in error.message
     assert reason in str(error)
     assert error.help_text
+
+
+def _fields_of(kind: str, declared: Any) -> Any:
+    if kind == "model":
+        return pydantic.create_model("Holding", field=(declared, ...))
+    if kind == "TypedDict":
+        return cast("Any", TypedDict)("Holding", {"field": declared})
+    return make_dataclass("Holding", [("field", declared)])
+
+
+LOST_IN_FIELDS: list[tuple[Any, str, str]] = [
+    # declared, what is lost, the advice
+    (Literal[Color.RED], "Color.RED", "the enum itself"),
+    (Literal[shapes.Mixed.NUMBER, "x"], "Mixed.NUMBER", "the enum itself"),
+    (dict[shapes.Mixed, int], "key <Mixed.", "IntEnum"),
+    (dict[Literal[1, 2], int], "key 1", "str"),
+    (dict[Literal[Level.LOW], int], "key <Level.LOW", "str"),
+    (dict[None, int], "key None", "str"),
+    (dict[Access, int], "key <Access", "int"),
+    (dict[Rights, int], "key <Rights", "int"),
+    (bool | Level, "would come back as True", "name the enum first"),
+    (bool | PerhapsLevel, "would come back as True", "name the enum first"),
+    (bool | Rights, "would come back as True", "name the enum first"),
+    (datetime | Level, "would come back as", "name the enum first"),
+    (Literal[True] | Level, "would come back as True", "keep one"),
+]
+
+
+@pytest.mark.parametrize("kind", ["model", "TypedDict", "dataclass"])
+@pytest.mark.parametrize(("declared", "lost", "advice"), LOST_IN_FIELDS, ids=lambda value: str(value)[:40])
+def test_what_a_class_would_lose_in_its_fields_is_refused(
+    declared: Any, lost: str, advice: str, kind: str
+) -> None:
+    """K-16, K-44: the library repairs these at other positions, but reads the fields of a class as Pydantic does."""
+    for inner in (declared, list[declared], declared | None):
+        with pytest.raises(TaskDefinitionError, match="field field") as caught:
+            _of(_fields_of(kind, inner))
+        assert caught.value.code is ErrorCode.TASK_STRICT_SIGNATURE_VIOLATION
+        assert lost in caught.value.message
+        assert "in a field of a class" in caught.value.message
+        assert advice in str(caught.value.help_text)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Keys(
+            levels={Level.LOW: 1},
+            colors={Color.RED: 1},
+            texts={"a": 1},
+            days={date(2026, 1, 1): 1},
+        ),
+        Choices(level=Level.LOW, color=Color.RED, literal=Level.LOW, mixed=True),
+        Choices(level=True, color=1, literal="x", mixed=1),
+    ],
+)
+def test_what_is_accepted_in_fields_comes_back(value: BaseModel) -> None:
+    """K-16, K-44"""
+    signature = _of(type(value))
+    assert repr(signature.decode(signature.encode({"value": value}))) == repr({"value": value})
 
 
 @pytest.mark.parametrize(

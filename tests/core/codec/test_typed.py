@@ -17,6 +17,7 @@ from pydantic import Field, ValidationError
 from horsies.codec import JsonValue, StrictJsonError, decode_value, encode_value
 from horsies.codec.typed import codec_for
 from tests.core.codec.shapes import (
+    Access,
     BigOrder,
     Box,
     Cat,
@@ -41,6 +42,7 @@ from tests.core.codec.shapes import (
     Point3,
     Raw,
     Renamed,
+    Rights,
     Strict,
     Tree,
     WithJson,
@@ -48,10 +50,14 @@ from tests.core.codec.shapes import (
 
 type Sample = tuple[Any, st.SearchStrategy[Any]]
 
+type PerhapsLevel = Level | None
+
 text = st.text(alphabet=st.characters(codec="utf-8"))
 offsets = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 zones = st.none() | st.just(UTC) | offsets
 finite = st.floats(allow_nan=False, allow_infinity=False)
+
+_literals = st.sampled_from([Mixed.TEXT, Mixed.NUMBER, Mixed.FRACTION, "y", None])
 
 SCALARS: dict[str, Sample] = {
     "None": (None, st.none()),
@@ -70,6 +76,10 @@ SCALARS: dict[str, Sample] = {
     "Enum": (Color, st.sampled_from(Color)),
     "IntEnum": (Level, st.sampled_from(Level)),
     "mixed Enum": (Mixed, st.sampled_from(Mixed)),
+    "IntFlag": (Access, st.integers(0, 3).map(Access)),
+    "Flag": (Rights, st.integers(0, 3).map(Rights)),
+    "Literal of an Enum": (Literal[Mixed.TEXT, Mixed.NUMBER, Mixed.FRACTION, "y", None], _literals),
+    "Literal of one IntEnum": (Literal[Level.LOW, "y"], st.sampled_from([Level.LOW, "y"])),
 }
 lines = st.builds(Line, name=text, amount=finite, note=st.none() | text)
 orders = st.builds(
@@ -99,6 +109,12 @@ CONTAINERS: dict[str, Sample] = {
     ),
     "union by shape": (int | datetime | list[str], st.integers() | st.datetimes() | st.lists(text)),
     "enum in union": (bool | Level, st.booleans() | st.sampled_from(Level)),
+    "flag in union": (bool | Rights, st.booleans() | st.integers(0, 3).map(Rights)),
+    "enum in an alias in a union": (bool | PerhapsLevel, st.booleans() | st.none() | st.sampled_from(Level)),
+    "Literal of an Enum in a union": (
+        bool | Literal[Mixed.NUMBER, "y"] | list[str] | None,
+        st.none() | st.booleans() | st.sampled_from([Mixed.NUMBER, "y"]) | st.lists(text),
+    ),
     "text enum in union": (int | Color | None, st.none() | st.integers() | st.sampled_from(Color)),
     "discriminated": (Pet, st.builds(Cat) | st.builds(Dog)),
     "constrained": (Annotated[int, Field(ge=0)], st.integers(min_value=0)),

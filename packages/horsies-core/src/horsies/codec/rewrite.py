@@ -11,14 +11,14 @@ from enum import Enum
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import ConfigDict, GetCoreSchemaHandler, Strict, TypeAdapter
-from pydantic_core import CoreSchema, core_schema
+from pydantic_core import CoreSchema, core_schema, from_json
 
+from horsies.codec.choices import holds_enum, is_flag, is_literal, values_of
 from horsies.codec.json_value import JsonValue
 from horsies.codec.problems import StrictJsonError
 from horsies.codec.structure import (
     OBJECTS,
     alias_value,
-    class_of,
     container_of,
     is_alias,
     is_any,
@@ -63,6 +63,8 @@ class Rewriter:
             return Annotated[(self.rewrite(declared.__origin__), *declared.__metadata__)]
         if is_union(declared):
             return Union[tuple(self.rewrite(member) for member in _enums_first(get_args(declared)))]  # noqa: UP007
+        if origin is Literal:
+            return Annotated[declared, _ReadFirst(_by_json(declared))]
         if origin is None:
             return self.rewrite(unwrap(declared)[0])
         return self._rewrite_container(declared)
@@ -86,8 +88,8 @@ class Rewriter:
     def _affects(self, declared: Any, seen: set[Any]) -> bool:
         if self._leaf(declared) is not None:
             return True
-        bare, _ = unwrap(declared)
-        if bare is JsonValue or bare in seen:
+        bare, metadata = unwrap(declared)
+        if bare is JsonValue or bare in seen or _is_repaired(metadata):
             return False
         seen.add(bare)
         if self._leaf(bare) is not None or _needs_repair(bare):
@@ -99,6 +101,9 @@ def _needs_repair(bare: Any) -> bool:
     if is_union(bare):
         members = get_args(bare)
         return _enums_first(members) != list(members)
+    if is_literal(bare):
+        # Pydantic finds members that are text or numbers themselves, but no others.
+        return any(isinstance(value, Enum) and not isinstance(value, str | int) for value in get_args(bare))
     container = container_of(bare)
     arguments: tuple[Any, ...] = get_args(bare)
     if container is abc.Iterable:
@@ -115,53 +120,70 @@ def _generic(container: Any, *arguments: Any) -> Any:
 
 def _enums_first(members: tuple[Any, ...]) -> list[Any]:
     # Reading 1 as `bool | SomeIntEnum`, Pydantic finds both equally fitting and takes the first.
-    return sorted(members, key=lambda member: not _is_enum(member))
-
-
-def _is_enum(declared: Any) -> bool:
-    kind = class_of(unwrap(declared)[0])
-    return kind is not None and issubclass(kind, Enum)
+    return sorted(members, key=lambda member: not holds_enum(member))
 
 
 def _rewrite_key(container: Any, arguments: tuple[Any, ...], rewritten: Any) -> Any:
-    bare, _ = unwrap(arguments[0])
+    bare, metadata = unwrap(arguments[0])
+    if _is_repaired(metadata):
+        return rewritten
     if is_any(bare) and not (container is dict and is_any(arguments[-1])):
         # Keys of another type would be read back as text. (A dict with values of any type is untyped as a whole.)
         return Annotated[str, Strict()]
+    if is_flag(bare):
+        return Annotated[rewritten, _ReadFirst(_number)]
     texts = _key_texts(bare)
-    return Annotated[rewritten, _KeyTexts(texts)] if texts else rewritten
+    return Annotated[rewritten, _ReadFirst(lambda key: texts.get(key, key))] if texts else rewritten
 
 
 def _key_texts(bare: Any) -> dict[str, Any]:
     """How the values of a key type look as keys, for types that Pydantic cannot read back from that text."""
-    values: tuple[Any, ...] = ()
-    if bare is type(None):
-        values = (None,)
-    elif get_origin(bare) is Literal:
-        values = get_args(bare)
-    elif _is_enum(bare):
-        values = tuple(bare)
-    plain = [value.value if isinstance(value, Enum) else value for value in values]
+    plain = [value.value if isinstance(value, Enum) else value for value in values_of(bare)]
     if all(isinstance(value, str) for value in plain):
         return {}
     dump = TypeAdapter(dict[Any, int]).dump_python
     return {next(iter(dump({value: 0}, mode="json"))): value for value in plain}
 
 
-class _KeyTexts:
-    """Reads the keys of a JSON object as the values of an enum or literal that are not text."""
+def _is_repaired(metadata: tuple[Any, ...]) -> bool:
+    return any(isinstance(item, _ReadFirst) for item in metadata)
 
-    def __init__(self, texts: dict[str, Any]) -> None:
-        self._texts = texts
+
+def _number(key: str) -> int | str:
+    try:
+        return int(key)
+    except ValueError:
+        return key
+
+
+def _by_json(literal: Any) -> Callable[[Any], Any]:
+    """A function that finds the values of a literal by what they look like as JSON."""
+    dump = TypeAdapter(literal).dump_json
+    values: dict[tuple[type, Any], Any] = {}
+    for value in get_args(literal):
+        data: object = from_json(dump(value))
+        values.setdefault((type(data), data), value)
+
+    def find(data: object) -> Any:
+        try:
+            return values.get((type(data), data), data)
+        except TypeError:  # a list or an object, which is no value of a literal
+            return data
+
+    return find
+
+
+class _ReadFirst:
+    """Has JSON replaced by what it stands for before it is validated."""
+
+    def __init__(self, read: Callable[[Any], Any]) -> None:
+        self._read = read
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         inner = handler(source)
         return core_schema.json_or_python_schema(
             json_schema=core_schema.no_info_before_validator_function(self._read, inner), python_schema=inner
         )
-
-    def _read(self, key: Any) -> Any:
-        return self._texts.get(key, key)
 
 
 class WireLeaves:

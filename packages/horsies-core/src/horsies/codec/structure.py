@@ -184,6 +184,18 @@ def discriminator_of(metadata: tuple[Any, ...]) -> bool:
     )
 
 
+def flatten_union(declared: Any) -> list[Any]:
+    """The members of a union and of the unions in it, but of none whose member a key chooses.
+
+    Returns:
+        The members as declared; the type itself if it is no union.
+    """
+    bare, metadata = unwrap(declared)
+    if not is_union(bare) or discriminator_of(metadata):
+        return [declared]
+    return [member for inner in get_args(bare) for member in flatten_union(inner)]
+
+
 def value_type(declared: Any) -> Any:
     """A type whose `Field(...)` says something about values only: it cannot rename an argument or give a default."""
     if get_origin(declared) is not Annotated:

@@ -15,6 +15,7 @@ from horsies.codec.structure import (
     class_of,
     container_of,
     discriminator_of,
+    flatten_union,
     has_fields,
     is_any,
     is_named_tuple,
@@ -67,7 +68,7 @@ def check_union(bare: Any, metadata: tuple[Any, ...]) -> None:
     Raises:
         TypeProblem: They cannot.
     """
-    members = _flatten(bare)
+    members = flatten_union(bare)
     free = [member for member in members if unwrap(member)[0] in FREE_SCALARS]
     taken = {shape: member for member in free for shape in shapes_of(member)}
     chosen_by_key = discriminator_of(metadata)
@@ -96,17 +97,6 @@ def _clash(bare: Any, first: Any, second: Any, shape: str) -> TypeProblem:
         f"{type_name(first)} and {type_name(second)} both travel as a JSON {shape} and cannot be told apart",
         fix,
     )
-
-
-def _flatten(bare: Any) -> list[Any]:
-    members: list[Any] = []
-    for member in get_args(bare):
-        inner, metadata = unwrap(member)
-        if is_union(inner) and not discriminator_of(metadata):
-            members += _flatten(inner)
-        else:
-            members.append(member)
-    return members
 
 
 def _shapes_of_values(values: tuple[Any, ...]) -> Shapes:
