@@ -1,14 +1,19 @@
 """Tasks that do to their process what tasks should not: everything ends, and the next task is not harmed."""
 
+import os
+import signal
+import time
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
-from horsies import OperationalErrorCode
+from horsies import OperationalErrorCode, OutcomeCode
 from tests.acceptance.fresh_module import fresh_module
+from tests.acceptance.notes import notes
 from tests.helpers import RunningProcess, eventually, running_module
 
 ROOT = Path(__file__).parent.parent.parent
@@ -77,4 +82,50 @@ def test_what_an_async_task_leaves_goes_on_after_a_def_task(rough: Any, start: S
         before = rough.ticks.send().unwrap().get(WAIT_MS).ok_value
         assert rough.naps.send(0.5).unwrap().get(WAIT_MS).is_ok()
         eventually(lambda: rough.ticks.send().unwrap().get(WAIT_MS).ok_value > before + 3)
+        assert worker.stop() == 0
+
+
+def test_the_end_of_a_process_that_has_forked_is_noticed(rough: Any, start: StartRough) -> None:
+    """R-033, R-081: what the task has forked outlives the executor, and must not hide its end."""
+    with start() as worker:
+        begun = time.monotonic()
+        error = rough.forks.send(60.0, 30.0).unwrap().get(WAIT_MS).err_value
+        assert error.error_code is OutcomeCode.TASK_TIMEOUT
+        assert rough.forks.send(0.0, 30.0).unwrap().get(WAIT_MS).is_ok()
+        assert worker.stop() == 0
+        assert time.monotonic() - begun < 25
+
+
+def test_a_copy_that_returns_from_its_task_ends(rough: Any, start: StartRough, tmp_path: Path) -> None:
+    """R-075: neither its result nor what was read ahead counts twice."""
+    folder = str(tmp_path)
+    with start() as worker:
+        copy = rough.returns_twice.send(folder).unwrap().get(WAIT_MS).ok_value
+        texts = [{"folder": folder, "text": str(n)} for n in range(50)]
+        assert all(handle.get(WAIT_MS).is_ok() for handle in rough.write.send_many(texts).unwrap())
+        eventually(lambda: not psutil.pid_exists(copy) or psutil.Process(copy).status() == "zombie")
+        assert sorted(notes(tmp_path)) == sorted(["parent", "copy", *map(str, range(50))])
+        assert worker.stop() == 0
+
+
+def test_what_a_task_starts_can_be_terminated(rough: Any, start: StartRough) -> None:
+    """Stop signals stay away from executors only (R-036), not from what they start."""
+    with start() as worker:
+        assert rough.terminates.send().unwrap().get(WAIT_MS).ok_value == -signal.SIGTERM
+        for method in ("fork", "spawn"):
+            assert rough.maps.send(method).unwrap().get(WAIT_MS).ok_value == 6
+        assert worker.stop() == 0
+
+
+@pytest.mark.parametrize("name", ["sleeps_well", "sleeps_well_async"])
+def test_stop_signals_do_not_wake_a_task(rough: Any, start: StartRough, tmp_path: Path, name: str) -> None:
+    """R-036: a signal to the process group finds its executors as if nothing had come."""
+    with start() as worker:
+        handle = getattr(rough, name).send(str(tmp_path), 2.0).unwrap()
+        eventually(lambda: notes(tmp_path) == ["begin"])
+        (executor,) = psutil.Process(worker.pid).children()
+        for number in (signal.SIGTERM, signal.SIGINT) * 3:
+            os.kill(executor.pid, number)
+            time.sleep(0.1)
+        assert handle.get(WAIT_MS).ok_value >= 2.0
         assert worker.stop() == 0

@@ -4,10 +4,14 @@ ACCEPTANCE_DATABASE_URL names the database.
 """
 
 import asyncio
+import multiprocessing
 import os
+import subprocess
+import threading
 import time
 
 from horsies import AppConfig, Horsies, PostgresConfig, TaskError, TaskResult
+from tests.acceptance.notes import note
 
 URL = os.environ.get("ACCEPTANCE_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
 app = Horsies(AppConfig(broker=PostgresConfig(database_url=URL)))
@@ -78,3 +82,63 @@ async def leaves_a_task() -> TaskResult[int, TaskError]:
 @app.task("ticks")
 def ticks() -> TaskResult[int, TaskError]:
     return TaskResult(ok=len(counted))
+
+
+@app.task("forks", timeout_ms=1_000)
+def forks(seconds: float, copy_seconds: float) -> TaskResult[int, TaskError]:
+    """Takes so long itself, and leaves a copy of the process behind that takes longer."""
+    copy = os.fork()
+    if copy == 0:
+        os.closerange(0, 3)  # nobody waits for more output
+        time.sleep(copy_seconds)
+        os._exit(0)
+    time.sleep(seconds)
+    return TaskResult(ok=copy)
+
+
+@app.task("returns_twice")
+def returns_twice(folder: str) -> TaskResult[int, TaskError]:
+    copy = os.fork()
+    note(folder, "parent" if copy else "copy")
+    return TaskResult(ok=copy)
+
+
+@app.task("write")
+def write(folder: str, text: str) -> TaskResult[int, TaskError]:
+    note(folder, text)
+    return TaskResult(ok=1)
+
+
+@app.task("terminates")
+def terminates() -> TaskResult[int, TaskError]:
+    program = subprocess.Popen(["sleep", "30"])
+    program.terminate()
+    return TaskResult(ok=program.wait(10))
+
+
+@app.task("maps")
+def maps(method: str) -> TaskResult[int, TaskError]:
+    with multiprocessing.get_context(method).Pool(2) as pool:
+        return TaskResult(ok=sum(pool.map(abs, [-1, -2, -3])))
+
+
+@app.task("sleeps_well")
+def sleeps_well(folder: str, seconds: float) -> TaskResult[float, TaskError]:
+    begun = time.monotonic()
+    note(folder, "begin")
+    time.sleep(seconds)
+    return TaskResult(ok=time.monotonic() - begun)
+
+
+@app.task("sleeps_well_async")
+async def sleeps_well_async(folder: str, seconds: float) -> TaskResult[float, TaskError]:
+    begun = time.monotonic()
+    note(folder, "begin")
+    await asyncio.sleep(seconds)
+    return TaskResult(ok=time.monotonic() - begun)
+
+
+@app.task("leaves_a_thread")
+def leaves_a_thread(seconds: float) -> TaskResult[int, TaskError]:
+    threading.Thread(target=time.sleep, args=(seconds,)).start()
+    return TaskResult(ok=os.getpid())

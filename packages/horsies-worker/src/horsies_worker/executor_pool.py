@@ -115,7 +115,9 @@ class ExecutorPool:
             _, late = await asyncio.wait(waits, timeout=STOP_GRACE_S)
             if late:
                 self.kill()
-                await asyncio.wait(late)
+                _, late = await asyncio.wait(late, timeout=STOP_GRACE_S)
+                for wait in late:
+                    wait.cancel()  # the kernel keeps that process, as in a read from a drive that is gone
 
     def kill(self) -> None:
         """SIGKILL to all."""

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
 from typing import Any, Literal, Protocol
@@ -70,15 +71,19 @@ class ExecutorProcess(asyncio.Protocol):
         self.first_in_line_at = 0.0
         """When the task that is first in line got there, on the monotonic clock."""
         self._events = events
-        self._marks = BeginMarks()
+        self._marks = _new_marks(self.name)
         self._buffer = wire.FrameBuffer()
+        self._socket: socket.socket | None = None
         self._transport: asyncio.Transport | None = None
         self._popen: subprocess.Popen[bytes] | None = None
+        self._pidfd: int | None = None
         self._started: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
         # Nobody may be waiting any more when a start fails, as after a stop signal.
         self._started.add_done_callback(lambda started: started.cancelled() or started.exception())
         self._asked_back: set[int] = set()
         self._ending = False
+        self._has_exited = asyncio.Event()
+        self._burial: asyncio.Task[None] | None = None
         self.gone = asyncio.Event()
 
     # -- life
@@ -89,24 +94,16 @@ class ExecutorProcess(asyncio.Protocol):
         Raises:
             ExecutorStartError: it died, named a failing hook or import, or took too long.
         """
-        ours, theirs = socket.socketpair()
         try:
-            command = [
-                sys.executable,
-                "-m",
-                "horsies_worker.child",
-                str(theirs.fileno()),
-                str(self._marks.fd),
-            ]
-            self._popen = subprocess.Popen(  # noqa: S603, ASYNC220 - our own module; takes a millisecond
-                command,
-                pass_fds=(theirs.fileno(), self._marks.fd),
-                stdin=subprocess.DEVNULL,
-                env=os.environ | {"HORSIES_CHILD_PROCESS": "1"},
-            )
-        finally:
-            theirs.close()
-        await asyncio.get_running_loop().create_connection(lambda: self, sock=ours)
+            self._socket = self._spawn()
+        except (
+            OSError,
+            RuntimeError,
+        ) as error:  # of the limits on processes, memory, descriptors and threads
+            self._marks.close()
+            self.gone.set()
+            raise ExecutorStartError(f"{self.name} could not be started: {error}", None) from error
+        await asyncio.get_running_loop().create_connection(lambda: self, sock=self._socket)
         self._send(wire.INIT, init)
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
@@ -118,6 +115,44 @@ class ExecutorProcess(asyncio.Protocol):
             ) from None
         self.ready = True
         return rss
+
+    def _spawn(self) -> socket.socket:
+        """Start the process and watch it; our end of the connection. Nothing is left behind when this raises."""
+        ours, theirs = socket.socketpair()
+        try:
+            fds = (theirs.fileno(), self._marks.fd)
+            self._popen = subprocess.Popen(  # noqa: S603 - our own module; takes a millisecond
+                [sys.executable, "-m", "horsies_worker.child", *map(str, fds)],
+                pass_fds=fds,
+                stdin=subprocess.DEVNULL,
+                env=os.environ | {"HORSIES_CHILD_PROCESS": "1"},
+            )
+            self._watch(self._popen)
+        except BaseException:
+            ours.close()
+            if self._popen is not None:
+                self._popen.kill()
+                self._popen.wait()
+            raise
+        finally:
+            theirs.close()
+        return ours
+
+    def _watch(self, popen: subprocess.Popen[bytes]) -> None:
+        """Notice the end of the process itself: the connection stays open in what a task has forked, if not closed."""
+        loop = asyncio.get_running_loop()
+        if hasattr(os, "pidfd_open"):
+            with suppress(OSError):
+                self._pidfd = os.pidfd_open(popen.pid)
+                loop.add_reader(self._pidfd, self._exited)
+                return
+
+        def wait() -> None:
+            popen.wait()
+            with suppress(RuntimeError):  # the loop has been closed meanwhile
+                loop.call_soon_threadsafe(self._exited)
+
+        threading.Thread(target=wait, name=f"{self.name}-end", daemon=True).start()
 
     @property
     def pid(self) -> int:
@@ -216,7 +251,33 @@ class ExecutorProcess(asyncio.Protocol):
         """Called by the event loop: the process has ended or is about to."""
         self.ready = False
         self._transport = None
-        asyncio.get_running_loop().create_task(self._bury())
+        self._bury_once()
+
+    def _exited(self) -> None:
+        """The process has ended: what it has still sent counts (R-042), whoever else holds the connection."""
+        if self._pidfd is not None:
+            asyncio.get_running_loop().remove_reader(self._pidfd)
+            os.close(self._pidfd)
+            self._pidfd = None
+        self._has_exited.set()
+        if self._burial is not None:
+            return
+        while data := self._left_unread():
+            self.data_received(data)
+        if self._transport is not None:
+            self._transport.abort()
+        else:
+            self._bury_once()
+
+    def _left_unread(self) -> bytes:
+        try:
+            return b"" if self._socket is None else self._socket.recv(1 << 18)
+        except OSError:  # BlockingIOError: that was all
+            return b""
+
+    def _bury_once(self) -> None:
+        if self._burial is None:
+            self._burial = asyncio.get_running_loop().create_task(self._bury())
 
     def take(self, seq: int) -> Flight | None:
         """The flight whose result has come; the next one is first in line from now on."""
@@ -227,19 +288,21 @@ class ExecutorProcess(asyncio.Protocol):
 
     async def _bury(self) -> None:
         popen = self._popen
-        if popen is not None:
-            try:
-                await asyncio.to_thread(popen.wait, REAP_TIMEOUT_S)
-            except subprocess.TimeoutExpired:
-                popen.kill()
-                await asyncio.to_thread(popen.wait)
+        assert popen is not None
+        try:
+            async with asyncio.timeout(REAP_TIMEOUT_S):
+                await self._has_exited.wait()
+        except TimeoutError:
+            popen.kill()
+            await self._has_exited.wait()
+        popen.wait()
         flights = list(self.flights.values())
         self.flights.clear()
         begun = [f for f in flights if self._marks.begun(f.seq)]
         not_begun = [f for f in flights if not self._marks.begun(f.seq)]
         self._marks.close()
         if not self._started.done():
-            code = popen.returncode if popen else None
+            code = popen.returncode
             self._started.set_exception(
                 ExecutorStartError(f"{self.name} ended with exit code {code} while starting", code)
             )
@@ -256,3 +319,10 @@ class ExecutorProcess(asyncio.Protocol):
     def _send(self, kind: int, body: object) -> None:
         if self._transport is not None:
             self._transport.write(wire.pack(kind, body))
+
+
+def _new_marks(name: str) -> BeginMarks:
+    try:
+        return BeginMarks()
+    except OSError as error:
+        raise ExecutorStartError(f"{name} could not be started: {error}", None) from error

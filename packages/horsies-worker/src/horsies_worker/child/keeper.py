@@ -67,6 +67,16 @@ class Keeper:
         except OSError:
             os._exit(EXIT_COORDINATOR_GONE)
 
+    def abandon(self) -> None:
+        """In a process that a task has forked: it neither holds the connection nor runs anything that waits here.
+
+        Its copy of the connection would hide the executor's end from the coordinator. Should it return from the task
+        that it was forked in, it ends with the first result that it cannot send.
+        """
+        self._connection.close()
+        self.waiting.clear()
+        self._send_lock = threading.Lock()  # a thread that does not exist in the copy may hold the other one
+
     def _listen(self) -> None:
         while True:
             try:

@@ -1,8 +1,6 @@
 """Start of an executor: find the app, import its tasks, run the hooks, say READY, then run tasks."""
 
-import ctypes
 import os
-import signal
 import socket
 import sys
 import threading
@@ -15,21 +13,18 @@ from horsies.suppression import suppress_sends
 from horsies_worker import wire
 from horsies_worker.begin_marks import BeginMarks
 from horsies_worker.child.keeper import Keeper
+from horsies_worker.child.own_process import settle
 from horsies_worker.child.runner import Runner
 
 EXIT_HOOK_FAILED = 173
 EXIT_START_FAILED = 1
 HOOK_LIMIT_S = 10.0
-_PR_SET_PDEATHSIG = 1
 
 
 def main(socket_fd: int, marks_fd: int) -> int:
     """Run one executor to its end; its exit code."""
-    # Stop signals reach the whole process group; the coordinator decides when an executor ends (R-036).
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    _die_with_parent()
     keeper = Keeper(socket.socket(fileno=socket_fd))
+    settle((socket_fd, marks_fd), after_fork=keeper.abandon)
     init = keeper.receive_init()
     configure_logging(init["loglevel"], init["log_format"])
     try:
@@ -74,12 +69,3 @@ def _run_hooks(app: Horsies) -> str | None:
         finally:
             overrun.cancel()
     return None
-
-
-def _die_with_parent() -> None:
-    """Linux: SIGKILL when the coordinator ends, however it ends; elsewhere the keeper notices the closed socket."""
-    if sys.platform == "linux":
-        parent = os.getppid()
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(EXIT_START_FAILED)
