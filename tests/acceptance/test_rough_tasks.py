@@ -129,3 +129,14 @@ def test_stop_signals_do_not_wake_a_task(rough: Any, start: StartRough, tmp_path
             time.sleep(0.1)
         assert handle.get(WAIT_MS).ok_value >= 2.0
         assert worker.stop() == 0
+
+
+def test_an_executor_ends_without_the_threads_that_tasks_left(rough: Any, start: StartRough) -> None:
+    """R-038: recycled processes do not gather; the app's handlers for the end of a process are called."""
+    with start("--max-tasks-per-child", "1") as worker:
+        ran_in = [rough.leaves_a_thread.send(60.0).unwrap().get(WAIT_MS).ok_value for _ in range(3)]
+        eventually(lambda: not set(ran_in) & {child.pid for child in psutil.Process(worker.pid).children()})
+        for pid in ran_in:
+            worker.wait_for(f"{pid} says goodbye")
+        assert "is gone" not in worker.stderr
+        assert worker.stop() == 0

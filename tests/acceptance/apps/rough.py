@@ -4,6 +4,7 @@ ACCEPTANCE_DATABASE_URL names the database.
 """
 
 import asyncio
+import atexit
 import multiprocessing
 import os
 import subprocess
@@ -141,4 +142,5 @@ async def sleeps_well_async(folder: str, seconds: float) -> TaskResult[float, Ta
 @app.task("leaves_a_thread")
 def leaves_a_thread(seconds: float) -> TaskResult[int, TaskError]:
     threading.Thread(target=time.sleep, args=(seconds,)).start()
+    atexit.register(lambda: print(f"{os.getpid()} says goodbye"))
     return TaskResult(ok=os.getpid())

@@ -17,6 +17,8 @@ logger = logging.getLogger("horsies.worker")
 MAX_FAILED_STARTS = 3
 PAUSE_S = 0.5
 STOP_GRACE_S = 5.0
+LEAVE_GRACE_S = 30.0
+"""What a process that has been replaced gets for its end: the app's own handlers run then."""
 
 MEMORY_NEAR = 0.8
 """A process that holds so much of its limit before its first task gets a warning (R-039)."""
@@ -183,7 +185,15 @@ class ExecutorPool:
             self._events.executor_ready()
 
     async def _forget_when_gone(self, executor: ExecutorProcess) -> None:
-        await executor.gone.wait()
+        try:
+            async with asyncio.timeout(LEAVE_GRACE_S):
+                await executor.gone.wait()
+        except TimeoutError:
+            logger.warning(
+                "%s does not end %.0f s after its last task and is killed", executor.name, LEAVE_GRACE_S
+            )
+            executor.kill()
+            await executor.gone.wait()
         self._roles.pop(executor, None)
 
 

@@ -13,7 +13,7 @@ from horsies.suppression import suppress_sends
 from horsies_worker import wire
 from horsies_worker.begin_marks import BeginMarks
 from horsies_worker.child.keeper import Keeper
-from horsies_worker.child.own_process import settle
+from horsies_worker.child.own_process import limit_end, settle
 from horsies_worker.child.runner import Runner
 
 EXIT_HOOK_FAILED = 173
@@ -43,6 +43,7 @@ def main(socket_fd: int, marks_fd: int) -> int:
         runner.run_until_stopped()
     except BaseException:
         runner.crash()
+    limit_end(0)
     return 0
 
 
