@@ -9,6 +9,7 @@ from typing import Any
 
 import psutil
 import psycopg
+import pytest
 
 from tests.acceptance.conftest import StartWorker
 from tests.helpers import eventually, run_module, running, running_module
@@ -126,6 +127,25 @@ def test_a_hook_that_raises_stops_the_worker(database_url: str, tmp_path: Path) 
     assert done.returncode == 1
     assert "connect_to_cache" in done.stderr
     assert "the cache is away" in done.stderr
+    assert "ready:" not in done.stderr
+
+
+@pytest.mark.slow
+def test_a_hook_that_does_not_end_stops_the_worker(database_url: str, tmp_path: Path) -> None:
+    """R-037, CF-42: after 10 s, named, exit 1."""
+    write_app(
+        tmp_path,
+        """
+        import time
+
+        @app.on_child_process_start
+        def wait_for_the_cache() -> None:
+            time.sleep(60)
+        """,
+    )
+    done = run_module("horsies_worker", "shop:app", directory=tmp_path, environment={"APP_URL": database_url})
+    assert done.returncode == 1
+    assert "child start hook wait_for_the_cache did not end within 10 s" in done.stderr
     assert "ready:" not in done.stderr
 
 

@@ -32,7 +32,7 @@ def main(socket_fd: int, marks_fd: int) -> int:
     except BaseException:
         keeper.send(wire.START_FAILED, (EXIT_START_FAILED, traceback.format_exc()))
         return EXIT_START_FAILED
-    failure = _run_hooks(app)
+    failure = _run_hooks(app, keeper)
     if failure is not None:
         keeper.send(wire.START_FAILED, (EXIT_HOOK_FAILED, failure))
         return EXIT_HOOK_FAILED
@@ -56,11 +56,17 @@ def _load(init: wire.Init) -> Horsies:
     return app
 
 
-def _run_hooks(app: Horsies) -> str | None:
-    """None, or what went wrong with which hook (R-037)."""
+def _run_hooks(app: Horsies, keeper: Keeper) -> str | None:
+    """None, or what went wrong with which hook; one that takes too long ends the process (R-037)."""
+
+    def end(name: str) -> None:
+        failure = f"child start hook {name} did not end within {HOOK_LIMIT_S:.0f} s"
+        keeper.send(wire.START_FAILED, (EXIT_HOOK_FAILED, failure))
+        os._exit(EXIT_HOOK_FAILED)
+
     for hook in app.get_child_process_start_hooks():
         name = getattr(hook, "__qualname__", repr(hook))
-        overrun = threading.Timer(HOOK_LIMIT_S, os._exit, (EXIT_HOOK_FAILED,))
+        overrun = threading.Timer(HOOK_LIMIT_S, end, (name,))
         overrun.daemon = True
         overrun.start()
         try:
