@@ -50,7 +50,9 @@ def ended(outcome: Outcome, policy_of: PolicyOf, executors: Mapping[int, tuple[i
         if policy and (flight.max_retries is None or flight.retry_count < flight.max_retries)
         else None
     )
-    pid, name = executors.get(flight.place, (None, None)) if status == "FAILED" else (None, None)
+    # Where no run could report, its process is gone and perhaps replaced: the row knows when and where it began.
+    reported = status == "FAILED" and flight.run_us > 0
+    pid, name = executors.get(flight.place, (None, None)) if reported else (None, None)
     return {
         "id": flight.id,
         "generation": flight.generation,
@@ -63,7 +65,7 @@ def ended(outcome: Outcome, policy_of: PolicyOf, executors: Mapping[int, tuple[i
         "retry_s": retry_s,
         "trace_context": None if retry_s is None else flight.trace_for_retry,
         "max_retries": policy.max_retries if policy and flight.max_retries is None else None,
-        "run_us": flight.run_us,
+        "run_us": flight.run_us or None,
         "pid": pid,
         "name": name,
     }

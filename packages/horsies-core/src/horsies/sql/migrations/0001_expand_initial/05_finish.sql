@@ -45,9 +45,10 @@ begin
 end $$;
 
 -- Every other end, one JSON object a task: id, generation, status, result, error_code, failed_reason, message,
--- outcome, retry_s, max_retries (of the registration, where the row has no options), run_us, pid, name, trace_context (for a retry). A retry is written where retry_s is given and the deadline allows it (T-52,
--- R-100); after a cancel request every end but COMPLETED is CANCELLED (M-054). nodes: the ends of workflow tasks, whose
--- caller holds their trees' locks and passes them on to after_node_tasks.
+-- outcome, retry_s, max_retries (of the registration, where the row has no options), run_us (null where no run could tell,
+-- and greatest() passes over it), pid, name, trace_context (for a retry). A retry is written where retry_s is given and
+-- the deadline allows it (T-52, R-100); after a cancel request every end but COMPLETED is CANCELLED (M-054). nodes: the
+-- ends of workflow tasks, whose caller holds their trees' locks and passes them on to after_node_tasks.
 create function {schema}.end_tasks(
     _worker uuid, _ends json, _now timestamptz, out awaited uuid[], out keyed uuid[], out done uuid[], out retried uuid[],
     out nodes {schema}.node_end[])
@@ -75,8 +76,9 @@ begin
                     'attempt', t.retry_count + 1, 'outcome', e.outcome, 'will_retry', true,
                     'started_at', greatest(t.started_at, _now - e.run_us * interval '1 microsecond'), 'finished_at', _now,
                     'error_code', e.error_code, 'error_message', left(e.message, 4096), 'failed_reason', e.failed_reason,
-                    'worker_id', t.worker_id, 'worker_hostname', t.worker_hostname, 'worker_pid', e.pid,
-                    'worker_process_name', e.name)
+                    'worker_id', t.worker_id, 'worker_hostname', t.worker_hostname,
+                    'worker_pid', coalesce(e.pid, t.worker_pid),
+                    'worker_process_name', coalesce(e.name, t.worker_process_name))
             from e
             where t.id = any (array[e.id]) and t.worker_id = _worker and t.claim_generation = e.generation
                 and t.cancel_requested_at is null
