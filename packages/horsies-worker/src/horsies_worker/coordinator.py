@@ -184,11 +184,15 @@ class Coordinator:
         self._wake.set()
 
     def withdrawn(self, executor: ExecutorProcess, flights: list[Flight]) -> None:
-        """Run elsewhere if a place is free, else handed back."""
-        idle = [e for e in self._pool.executors if e.ready and not e.flights] if self._claiming else []
-        for target, flight in zip(idle, flights, strict=False):
-            self._send(target, [flight])
-        self._waiting.back += flights[len(idle) :]
+        """Run elsewhere if a place is free, else handed back; so is what was cancelled, which ends it (M-051)."""
+        idle = [e for e in self._pool.executors if e.ready and not e.flights]
+        may_start = self._claiming and not self._contact.is_lost
+        for flight in flights:
+            self._limits.end(flight)
+            if may_start and idle and not flight.is_cancelled:
+                self._send(idle.pop(0), [flight])
+            else:
+                self._waiting.back.append(flight)
         if not executor.flights:
             self._pool.let_go(executor)
         self._wake.set()
