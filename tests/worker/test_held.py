@@ -96,3 +96,21 @@ def test_lost_rows_and_all_rows_are_let_go() -> None:
     held.drop(["b", "unknown"])
     assert [each.id for each in held.clear()] == ["a", "c"]
     assert held.flights() == []
+
+
+def test_what_was_held_for_too_long_is_left_to_others_for_a_while() -> None:
+    """CF-17: it would be claimed again by the very cycle that gives it back."""
+    held = Held(5, 0.0, rest_s=3600.0)
+    assert held.too_old() == []
+    assert held.room(["process"]) == {"process": 5}
+    held.keep([flight("a")], "process")
+    assert [each.id for each in held.too_old()] == ["a"]
+    assert held.room(LANES) == {"process": 0, "shared": 0}
+
+
+def test_rows_are_held_again_after_that() -> None:
+    """CF-17, R-054."""
+    held = Held(5, 0.0)
+    held.keep([flight("a")], "process")
+    assert held.too_old()
+    assert held.room(["process"]) == {"process": 5}

@@ -68,3 +68,21 @@ async def test_idle_executors_go_to_the_lane_whose_first_row_comes_first() -> No
     )
     assert look.idle_for == "shared"
     look.stop()
+
+
+async def test_the_clock_goes_on_while_nothing_is_asked() -> None:
+    """R-123, CF-17: with every place taken no claim is sent, and what is held still grows old."""
+    looks = 0
+    thrice = asyncio.Event()
+
+    def wake() -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 3:
+            thrice.set()
+
+    look = Lookout(PROCESS, 0.001, wake)
+    look.wanted.clear()
+    look.answered(PROCESS, {}, found=True, again=False, due_s=None)
+    await asyncio.wait_for(thrice.wait(), 30)
+    look.stop()

@@ -19,11 +19,13 @@ class _Row:
 
 
 class Held:
-    """At most `size` rows, none for longer than `max_age_s`."""
+    """At most `size` rows, none for longer than `max_age_s`; after one was, none are taken for `rest_s`."""
 
-    def __init__(self, size: int = 0, max_age_s: float = 180.0) -> None:
+    def __init__(self, size: int = 0, max_age_s: float = 180.0, rest_s: float = 0.0) -> None:
         self._size = size
         self.max_age_s = max_age_s
+        self._rest_s = rest_s
+        self._rests_until = 0.0
         self._rows: dict[str, _Row] = {}
 
     def __bool__(self) -> bool:
@@ -41,6 +43,11 @@ class Held:
     def room(self, lanes: Collection[Lane]) -> dict[Lane, int]:
         """How many rows more of each of these lanes may be held."""
         left, rooms = self._size - len(self._rows), dict[Lane, int]()
+        if self._rests_until:
+            if time.monotonic() < self._rests_until:
+                left = 0
+            else:
+                self._rests_until = 0.0
         for asked, lane in enumerate(lanes):
             rooms[lane] = left // (len(lanes) - asked)
             left -= rooms[lane]
@@ -88,9 +95,12 @@ class Held:
         return starts, Demand(left["process"], left["shared"], places.lanes, places.hold)
 
     def too_old(self) -> list[Flight]:
-        """What has been held for too long; it is held no more."""
-        latest = time.monotonic() - self.max_age_s
-        return self._release([row.flight for row in self._rows.values() if row.since <= latest])
+        """What has been held for too long; it is held no more, and left to others for a while."""
+        now = time.monotonic()
+        flights = [row.flight for row in self._rows.values() if row.since <= now - self.max_age_s]
+        if flights:
+            self._rests_until = now + self._rest_s
+        return self._release(flights)
 
     def drop(self, ids: Collection[str]) -> None:
         """These are not this worker's any more."""

@@ -92,16 +92,21 @@ class Lookout:
         self._wake()
 
     def _plan(self, again: bool, due_s: float | None) -> None:
-        self._later("poll", self._poll_interval_s)
+        self._later("poll", self._poll_interval_s, self._poll)
         if again:
-            self._later("again", self._again_s)
+            self._later("again", self._again_s, self.look_everywhere)
             self._again_s = min(self._again_s * 2, AGAIN_MAX_S)
         else:
             self._again_s = AGAIN_FIRST_S
         if due_s is not None and due_s < self._poll_interval_s:
-            self._later("due", max(due_s, 0.0))
+            self._later("due", max(due_s, 0.0), self.look_everywhere)
 
-    def _later(self, key: str, seconds: float) -> None:
+    def _poll(self) -> None:
+        # Again by itself: where every place is taken no claim follows whose answer would plan the next one.
+        self._later("poll", self._poll_interval_s, self._poll)
+        self.look_everywhere()
+
+    def _later(self, key: str, seconds: float, then: Callable[[], None]) -> None:
         if key in self._timers:
             self._timers[key].cancel()
-        self._timers[key] = asyncio.get_running_loop().call_later(seconds, self.look_everywhere)
+        self._timers[key] = asyncio.get_running_loop().call_later(seconds, then)

@@ -142,11 +142,12 @@ class Worker:
         coordinator = Coordinator(
             self.id,
             claims,
+        poll_interval_s = config.resilience.notify_poll_interval_ms / 1000
             registrations.flight,
             self._contact,
-            Held(config.prefetch_buffer, config.max_claim_renew_age_ms / 1000),
+            Held(config.prefetch_buffer, config.max_claim_renew_age_ms / 1000, rest_s=poll_interval_s),
             concurrency=self._options.concurrency,
-            poll_interval_s=config.resilience.notify_poll_interval_ms / 1000,
+            poll_interval_s=poll_interval_s,
             usual_lanes=registrations.usual_lanes(),
         )
         pool = ExecutorPool(
