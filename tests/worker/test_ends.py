@@ -29,3 +29,13 @@ def test_a_run_that_could_not_report_leaves_its_begin_to_the_row() -> None:
     """T-69, R-104: in the place of its process there may be another by now."""
     assert told(failures.crashed(flight(), "ended")) == (None, None, None)
     assert told(failures.timed_out(flight())) == (None, None, None)
+
+
+def test_what_a_stopped_run_says_to_it_is_not_its_outcome() -> None:
+    """R-082, R-131: its time was up, or the worker ends by force; only async runs are still there to say something."""
+    own = Outcome(flight(run_us=1), "{}", "TASK_EXCEPTION", "cancelled")
+    assert failures.reported(own, late=False, is_forced=False) is own
+    assert failures.reported(own, late=False, is_forced=True) is own
+    assert failures.reported(own, late=True, is_forced=False).error_code == "TASK_TIMEOUT"
+    own.flight.kind = "async"
+    assert failures.reported(own, late=False, is_forced=True).error_code == "WORKER_CRASHED"

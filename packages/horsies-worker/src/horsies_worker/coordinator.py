@@ -51,7 +51,11 @@ class Coordinator:
     ) -> None:
         self.read_ahead = ReadAhead()
         self.failed_because: str | None = None
-        """Set when the worker cannot go on."""
+        """Why the worker cannot go on."""
+        self.is_forced = False
+        """Whether async runs were cancelled to end the worker (R-131)."""
+        self.gave_up = asyncio.Event()
+        """Set when it cannot."""
         self.metrics: WorkerMetrics | None = None
         self._worker_id = worker_id
         self._claims = claims
@@ -99,6 +103,7 @@ class Coordinator:
         """The worker cannot go on: drain and end with an error."""
         self.failed_because = self.failed_because or reason
         self.stop_claiming()
+        self.gave_up.set()
 
     def cancel(self, task_id: str) -> None:
         """Stop a task whose cancel was requested: withdrawn if it has not begun, else stopped (M-051)."""
@@ -171,9 +176,8 @@ class Coordinator:
             if ok:
                 completed.append(Outcome(flight, envelope))
             else:
-                ended.append(
-                    failures.timed_out(flight) if late else Outcome(flight, envelope, error_code, message)
-                )
+                outcome = Outcome(flight, envelope, error_code, message)
+                ended.append(failures.reported(outcome, late=late, is_forced=self.is_forced))
         self._head_changed(executor)
         if not executor.flights:
             self._pool.let_go(executor)

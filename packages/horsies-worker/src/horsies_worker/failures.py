@@ -6,6 +6,21 @@ from horsies.task_result import TaskError
 from horsies_worker.flight import Flight, Outcome
 
 
+def reported(outcome: Outcome, *, late: bool, is_forced: bool) -> Outcome:
+    """How a run that did not complete has ended: what it says itself, unless it was cancelled by this worker.
+
+    Args:
+        outcome: What it says.
+        late: Its time was up.
+        is_forced: The worker ends by force.
+    """
+    if late:
+        return timed_out(outcome.flight)
+    if is_forced and outcome.flight.kind == "async":
+        return crashed(outcome.flight, "was stopped")
+    return outcome
+
+
 def crashed(flight: Flight, how: str) -> Outcome:
     """The process that ran the task is gone (R-104)."""
     return _failed(

@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import sys
+import time
 import uuid
 from collections.abc import Sequence
 from contextlib import suppress
@@ -26,16 +27,17 @@ from horsies.transient import is_transient
 from horsies_worker import wire
 from horsies_worker.claims import Claims, ClaimSettings, ServedQueue
 from horsies_worker.contact import Contact
-from horsies_worker.coordinator import Coordinator
+from horsies_worker.coordinator import CANCEL_LOOK_S, Coordinator
 from horsies_worker.duties import Duties, Surroundings
 from horsies_worker.executor_pool import ExecutorPool
-from horsies_worker.executor_process import ExecutorStartError
+from horsies_worker.executor_process import ExecutorProcess, ExecutorStartError
 from horsies_worker.flight import Flight
 from horsies_worker.held import Held
 from horsies_worker.link import Link
 from horsies_worker.listening import WorkerListener
 from horsies_worker.options import WorkerOptions
 from horsies_worker.registrations import LANE_EXECUTORS, Registrations
+from horsies_worker.time_limits import CANCEL_GRACE_S
 
 logger = logging.getLogger("horsies.worker")
 
@@ -85,6 +87,7 @@ class Worker:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal)
         self._stop_requested = asyncio.Event()
+        self._force_requested = asyncio.Event()
         try:
             started = asyncio.ensure_future(self._start())
             stop = asyncio.ensure_future(self._stop_requested.wait())
@@ -139,10 +142,10 @@ class Worker:
             partial(policy_of, self._app),
             waiting_link=self._duty_link,
         )
+        poll_interval_s = config.resilience.notify_poll_interval_ms / 1000
         coordinator = Coordinator(
             self.id,
             claims,
-        poll_interval_s = config.resilience.notify_poll_interval_ms / 1000
             registrations.flight,
             self._contact,
             Held(config.prefetch_buffer, config.max_claim_renew_age_ms / 1000, rest_s=poll_interval_s),
@@ -256,9 +259,9 @@ class Worker:
         cycles = asyncio.create_task(self._coordinator.run(), name="cycles")
         duties = [asyncio.create_task(duty.run(), name=duty.name) for duty in self._duties.loops()]
         duties.append(asyncio.create_task(self._listener.run(), name="listener"))
-        stop = asyncio.create_task(self._stop_requested.wait())
+        ends = [asyncio.create_task(e.wait()) for e in (self._stop_requested, self._coordinator.gave_up)]
         self._coordinator.claim_soon()
-        await asyncio.wait((cycles, stop, *duties), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((cycles, *ends, *duties), return_when=asyncio.FIRST_COMPLETED)
         for task in (cycles, *duties):
             if task.done():
                 self._coordinator.give_up(f"{task.get_name()} ended: {task.exception()}")
@@ -266,10 +269,9 @@ class Worker:
         self._coordinator.stop_claiming()
         if not cycles.done():
             await self._drain(cycles)
-        stop.cancel()
-        for task in duties:
-            task.cancel()
-        await asyncio.wait((*duties, stop))
+        for waiting in (*duties, *ends):
+            waiting.cancel()
+        await asyncio.wait((*duties, *ends))
         await self._pool.stop()
         await self._close(cycles)
         if cycles.cancelled() or cycles.exception() is not None or self._coordinator.failed_because:
@@ -283,17 +285,30 @@ class Worker:
         """Until what runs has ended; a second signal or the time limit ends it by force (R-130, R-131)."""
         logger.info("stopping: %d tasks are still running", len(self._coordinator.flights()))
         limit = self._options.drain_timeout_s or None
-        self._stop_requested.clear()
-        again = asyncio.create_task(self._stop_requested.wait())
-        await asyncio.wait((cycles, again), timeout=limit, return_when=asyncio.FIRST_COMPLETED)
-        again.cancel()
+        force = asyncio.create_task(self._force_requested.wait())
+        await asyncio.wait((cycles, force), timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+        force.cancel()
         if not cycles.done():
             self._forced = bool(self._coordinator.flights())
+            await self._cancel_async_runs(cycles)
             self._pool.kill()
             await asyncio.wait((cycles,), timeout=RESULT_WRITE_LIMIT_S)
             if not cycles.done():
                 cycles.cancel()
                 await asyncio.wait((cycles,))
+
+    async def _cancel_async_runs(self, cycles: "asyncio.Task[None]") -> None:
+        """Cancelled, they may clean up after themselves before their process is killed."""
+        self._coordinator.is_forced = True
+        for executor, seq in self._async_runs():
+            executor.cancel(seq)
+        latest = time.monotonic() + CANCEL_GRACE_S
+        while self._async_runs() and not cycles.done() and time.monotonic() < latest:
+            await asyncio.wait((cycles,), timeout=CANCEL_LOOK_S)
+
+    def _async_runs(self) -> list[tuple[ExecutorProcess, int]]:
+        executors = self._pool.executors
+        return [(e, seq) for e in executors for seq, flight in e.flights.items() if flight.kind == "async"]
 
     async def _close(self, cycles: "asyncio.Task[None]") -> None:
         await self._listener.close()
@@ -306,8 +321,12 @@ class Worker:
     def _on_signal(self) -> None:
         self._signals += 1
         if self._signals > 2:
-            self._pool.kill()
+            pool: ExecutorPool | None = getattr(self, "_pool", None)
+            if pool is not None:
+                pool.kill()
             os._exit(EXIT_FORCED)
+        if self._signals > 1:
+            self._force_requested.set()
         self._stop_requested.set()
 
 
