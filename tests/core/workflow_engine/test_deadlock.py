@@ -140,7 +140,7 @@ class Client:
     def forget(self) -> None:
         """The answers to its claims were lost (R-092)."""
         worker = self.engine.worker.worker_id
-        self.engine.run("return_undispatched", worker=worker, kept="{}")
+        self.engine.run("return_undispatched", worker=worker, kept="{}", generations="{}")
         self.held.clear()
         self.busy.clear()
 

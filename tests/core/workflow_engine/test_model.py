@@ -128,7 +128,9 @@ class Pair:
         """The answer to every claim was lost: all of them go back (R-092)."""
         running = self.running()
         worker = self.engine.worker.worker_id
-        assert self.engine.run("return_undispatched", worker=worker, kept="{}") == [(len(running),)]
+        assert self.engine.run("return_undispatched", worker=worker, kept="{}", generations="{}") == [
+            (len(running),)
+        ]
         self.claims.clear()
         self.model.finish([(flow, node, "back") for flow, node in running])
 

@@ -96,7 +96,7 @@ def _expired(engine: Engine, claim: Claim) -> Any:
 
 
 def _returned(engine: Engine, claim: Claim) -> Any:
-    return engine.run("return_undispatched", worker=engine.worker.worker_id, kept="{}")
+    return engine.run("return_undispatched", worker=engine.worker.worker_id, kept="{}", generations="{}")
 
 
 def _finished(engine: Engine, claim: Claim) -> Any:

@@ -154,7 +154,9 @@ def test_what_was_never_dispatched_goes_back_by_its_workflow(engine: Engine) -> 
     engine.claim()
     engine.pause(paused)
     engine.cancel(cancelled)
-    assert engine.run("return_undispatched", worker=engine.worker.worker_id, kept="{}") == [(3,)]
+    assert engine.run("return_undispatched", worker=engine.worker.worker_id, kept="{}", generations="{}") == [
+        (3,)
+    ]
     assert [(row["status"], row["parked"]) for row in engine.tasks(runs)] == [("PENDING", False)]
     assert [(row["status"], row["parked"]) for row in engine.tasks(paused)] == [("PENDING", True)]
     assert (engine.tasks(cancelled), engine.nodes(cancelled)) == ([], {"a": "SKIPPED"})

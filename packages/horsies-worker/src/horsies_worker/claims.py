@@ -182,10 +182,13 @@ class Claims:
 
     async def _return_undispatched(self) -> None:
         await self._link.reconnect()
-        kept = arrays.plain(flight.id for flight in self._known())
-        await self._link.execute(
-            self._statements["return_undispatched"], {"worker": self._settings.worker_id, "kept": kept}
-        )
+        known = self._known()
+        params = {
+            "worker": self._settings.worker_id,
+            "kept": arrays.plain(flight.id for flight in known),
+            "generations": arrays.plain(flight.generation for flight in known),
+        }
+        await self._link.execute(self._statements["return_undispatched"], params)
         self._owes_return = False
 
     def _values_of_claim(self, places: Demand) -> list[bytes | None]:

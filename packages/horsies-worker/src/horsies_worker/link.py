@@ -187,9 +187,8 @@ async def _set_limit(pgconn: PGconn) -> None:
     """Unless the server has a lower limit already."""
     limit_ms = int(STATEMENT_LIMIT_S * SERVER_SHARE * 1000)
     command = (
-        f"select set_config('statement_timeout', '{limit_ms}', false)"  # noqa: S608 - a number
-        " where (select setting from pg_settings where name = 'statement_timeout')::integer"
-        f" not between 1 and {limit_ms}"
+        f"select set_config('statement_timeout', '{limit_ms}', false)"
+        f" where current_setting('statement_timeout')::interval not between '1 ms' and '{limit_ms} ms'"
     )
     try:
         await round_trip_async(pgconn, command.encode(), CONNECT_TIMEOUT_S)

@@ -41,8 +41,12 @@ on conflict do nothing
 -- name: stop_worker
 update {schema}.workers set state = 'stopped', stopped_at = now(), heartbeat_at = now() where id = %(id)s
 
+-- What the worker knows of is kept (R-092): by fence, as it may have claimed again what it gave back or what is retried.
 -- name: return_undispatched
-select {schema}.return_undispatched(%(worker)s::uuid, %(kept)s::uuid[])
+select {schema}.return_undispatched(%(worker)s::uuid, array(
+    select t.id
+    from unnest(%(kept)s::uuid[], %(generations)s::bigint[]) as k (id, generation)
+    join {schema}.tasks t on t.id = any (array[k.id]) and t.claim_generation = k.generation))
 
 -- name: ensure_history_of
 select {schema}.ensure_history(c.retention_class)
