@@ -286,8 +286,7 @@ class Coordinator:
         return batch
 
     def _demand(self, lanes: Collection[Lane], wanted: Collection[Lane]) -> Demand:
-        look = self._lookout
-        return self._places.demand(lanes, look.idle_for, self._held.room(wanted), look.starving)
+        return self._places.demand(lanes, self._lookout, self._held.room(wanted))
 
     async def _finish_busy(self, nodes: Batch) -> None:
         self._take_rows(await self._claims.finish_busy(nodes), nodes, saw_all=False, took_s=0.0)

@@ -6,7 +6,7 @@ concurrency (R-031). An idle executor can serve either; it is offered to one lan
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 
 from horsies_worker.executor_pool import ExecutorPool
 from horsies_worker.executor_process import ExecutorProcess
@@ -46,6 +46,18 @@ class Demand:
         return self.process if lane == "process" else self.shared
 
 
+class LaneOrder(Protocol):
+    """Whose rows come first.
+
+    Attributes:
+        idle_for: The lane that gets idle executors; None: both.
+        starving: The lane whose first row comes before all of the other lane; an executor has to become free for it.
+    """
+
+    idle_for: Lane | None
+    starving: Lane | None
+
+
 class Places:
     """What may be claimed, by what the executors have."""
 
@@ -64,22 +76,15 @@ class Places:
         """There are other executors than before."""
         self._at_rest = None
 
-    def demand(
-        self,
-        lanes: Collection[Lane],
-        idle_for: Lane | None,
-        hold: Mapping[Lane, int],
-        starving: Lane | None = None,
-    ) -> Demand:
+    def demand(self, lanes: Collection[Lane], order: LaneOrder, hold: Mapping[Lane, int]) -> Demand:
         """What may be claimed; the same object as before if that has not changed for a worker at rest.
 
         Args:
             lanes: Those that may have rows.
-            idle_for: Who gets idle executors; None: both.
+            order: What is known of the lanes' first rows.
             hold: How many rows more may be held, by lane.
-            starving: The lane whose rows come first, for which an executor has to become free.
         """
-        pool, depth = self._pool, self._read_ahead.depth()
+        pool, depth, idle_for, starving = self._pool, self._read_ahead.depth(), order.idle_for, order.starving
         executors = pool.executors
         rests = idle_for is None and not pool.is_limited and not any(e.flights for e in executors)
         if rests and self._at_rest is not None:
