@@ -4,6 +4,7 @@ import asyncio
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from horsies_worker import link as link_module
 from horsies_worker.link import Link
@@ -25,9 +26,9 @@ async def test_the_server_is_told_a_limit_below_this_sides(database_url: str) ->
     assert await shown(database_url) == "54s"
     assert await shown(database_url, prepare=False) == "0"
     assert await shown(database_url, server_gives_up=False) == "0"
-    lower = psycopg.conninfo.make_conninfo(database_url, options="-c statement_timeout=7s")
+    lower = make_conninfo(database_url, options="-c statement_timeout=7s")
     assert await shown(lower) == "7s"
-    higher = psycopg.conninfo.make_conninfo(database_url, options="-c statement_timeout=2min")
+    higher = make_conninfo(database_url, options="-c statement_timeout=2min")
     assert await shown(higher) == "54s"
 
 

@@ -1,6 +1,5 @@
 """Tasks that an executor gives back unbegun: which of them run elsewhere."""
 
-import asyncio
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -20,16 +19,12 @@ class Executor:
     flights: dict[int, Flight] = field(default_factory=dict[int, Flight])
     ready: bool = True
     lane: str | None = None
-    killed_for: str | None = None
 
     def run(self, flights: list[Flight]) -> None:
         self.flights |= {flight.seq: flight for flight in flights}
 
     def head(self) -> Flight | None:
         return next(iter(self.flights.values()), None)
-
-    def kill(self, reason: str) -> None:
-        self.killed_for = reason
 
 
 @dataclass
@@ -48,8 +43,8 @@ class NoClaims:
         """Nothing is claimed here."""
 
 
-def flight(task_id: str, *, is_cancelled: bool = False, timeout_ms: int | None = None) -> Flight:
-    made = Flight(task_id, 1, "task", "mail", "process", None, None, timeout_ms, 0, 0)
+def flight(task_id: str, *, is_cancelled: bool = False) -> Flight:
+    made = Flight(task_id, 1, "task", "mail", "process", None, None, None, 0, 0)
     made.is_cancelled = is_cancelled
     return made
 
@@ -68,10 +63,10 @@ def coordinator(*executors: Executor, silence_limit_s: float = 60.0) -> Coordina
     return made
 
 
-def withdraw(it: Coordinator, source: Executor, *flights: Flight) -> list[str]:
+def withdraw(it: Coordinator, source: Executor, idle: Executor, *flights: Flight) -> list[str]:
     """The ids of those that go back to the database."""
     it.withdrawn(cast("ExecutorProcess", source), list(flights))
-    running = {each.id for executor in it._pool.executors for each in executor.flights.values()}
+    running = ids(source) + ids(idle)
     return [each.id for each in it.flights() if each.id not in running]
 
 
@@ -83,10 +78,8 @@ async def test_a_cancelled_task_that_had_not_begun_begins_nowhere() -> None:
     """M-051: it goes back, which ends it; the next one gets the place."""
     source, idle = Executor({0: flight("running")}), Executor()
     it = coordinator(source, idle)
-    assert withdraw(it, source, flight("cancelled", is_cancelled=True), flight("b"), flight("c")) == [
-        "cancelled",
-        "c",
-    ]
+    back = withdraw(it, source, idle, flight("cancelled", is_cancelled=True), flight("b"), flight("c"))
+    assert back == ["cancelled", "c"]
     assert ids(idle) == ["b"]
 
 
@@ -94,19 +87,5 @@ async def test_nothing_begins_while_others_may_have_taken_it() -> None:
     """R-091."""
     source, idle = Executor(), Executor()
     it = coordinator(source, idle, silence_limit_s=-1.0)
-    assert withdraw(it, source, flight("a")) == ["a"]
+    assert withdraw(it, source, idle, flight("a")) == ["a"]
     assert ids(idle) == []
-
-
-async def test_the_time_limit_begins_anew() -> None:
-    """T-53, R-080: what has run into it where it waited is not late where it runs."""
-    source, idle = Executor(), Executor()
-    it = coordinator(source, idle)
-    late = flight("late", timeout_ms=20)
-    it._send(cast("ExecutorProcess", source), [late])
-    await asyncio.sleep(0.1)
-    assert source.killed_for == "timeout"
-    source.flights.clear()
-    late.timeout_ms = 60_000
-    assert withdraw(it, source, late) == []
-    assert it._limits.end(late) is False
