@@ -52,10 +52,10 @@ class Coordinator:
         self.read_ahead = ReadAhead()
         self.failed_because: str | None = None
         """Why the worker cannot go on."""
-        self.is_forced = False
-        """Whether async runs were cancelled to end the worker (R-131)."""
         self.gave_up = asyncio.Event()
         """Set when it cannot."""
+        self.is_forced = False
+        """Whether async runs were cancelled to end the worker (R-131)."""
         self.metrics: WorkerMetrics | None = None
         self._worker_id = worker_id
         self._claims = claims
