@@ -12,6 +12,7 @@ from horsies.definition import TaskDefinition
 from horsies.errors.diagnostic import ConfigurationError
 from horsies.retry import RetryPolicy
 from horsies.send_errors import enqueue_sha_prefix, format_utc
+from horsies.storable import unstorable
 from horsies.task_options import check_queue, queue_priority
 
 MAX_KEY_BYTES = 255
@@ -199,12 +200,9 @@ def idempotency_key(value: object, option: str = "idempotency_key") -> str | Non
         raise OptionError(f"{option} is a string, not {_kind(value)}")
     if not value:
         raise OptionError(f"{option} is empty")
-    if "\0" in value:
-        raise OptionError(f"{option} holds the character U+0000")
-    try:
-        size = len(value.encode())
-    except UnicodeEncodeError as error:
-        raise OptionError(f"{option} holds a lone surrogate, which UTF-8 cannot carry") from error
+    if (problem := unstorable(value)) is not None:
+        raise OptionError(f"{option} holds {problem}")
+    size = len(value.encode())
     if size > MAX_KEY_BYTES:
         raise OptionError(f"{option} has {size} bytes; {MAX_KEY_BYTES} is the most")
     return str.__str__(value)  # str() of an enum's member is its name

@@ -12,6 +12,7 @@ from horsies.errors.codes import BuiltInTaskCode
 from horsies.errors.diagnostic import ConfigurationError, SourceLocation, TaskDefinitionError
 from horsies.exception_mapper import validate_error_code, validate_exception_mapper
 from horsies.retry import RetryPolicy, validate_retry_codes
+from horsies.storable import unstorable
 
 type ExecutorKind = Literal["process", "thread"]
 
@@ -272,7 +273,7 @@ def name_problem(task_name: object) -> str | None:
         return "is empty"
     if len(task_name) > MAX_NAME_LENGTH:
         return f"has {len(task_name)} characters; {MAX_NAME_LENGTH} is the most"
-    if "\0" in task_name or any("\ud800" <= char <= "\udfff" for char in task_name):
+    if unstorable(task_name) is not None:
         return "holds a character that PostgreSQL cannot store"
     if task_name.startswith(RESERVED_PREFIX):
         return f"begins with {RESERVED_PREFIX!r}, which is reserved for the library"

@@ -96,10 +96,8 @@ class ExecutorProcess(asyncio.Protocol):
         """
         try:
             self._socket = self._spawn()
-        except (
-            OSError,
-            RuntimeError,
-        ) as error:  # of the limits on processes, memory, descriptors and threads
+        except (OSError, RuntimeError) as error:
+            # Of the limits on processes, memory, descriptors and threads.
             self._marks.close()
             self.gone.set()
             raise ExecutorStartError(f"{self.name} could not be started: {error}", None) from error

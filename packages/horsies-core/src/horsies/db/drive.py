@@ -177,9 +177,8 @@ def settle(connection: psycopg.Connection[Any]) -> None:
         psycopg.Error: what the server refused, of the caller's own statements too.
     """
     if _in_pipeline(connection):
-        with (
-            connection.pipeline()
-        ):  # one inside another waits for the answers when it begins and when it ends
+        # One inside another waits for the answers when it begins and when it ends.
+        with connection.pipeline():
             pass
 
 

@@ -49,17 +49,6 @@ def slugify(text: str) -> str:
     return _UNUSABLE.sub("", text.replace(" ", "_")) or "_"
 
 
-def unstorable(text: str) -> str | None:
-    """What a text holds that no column can; `None` if it can be stored."""
-    if "\0" in text:
-        return "the character U+0000"
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return "a lone surrogate"
-    return None
-
-
 def node_id_problem(node_id: object) -> str | None:
     """Tell what is wrong with a node id; `None` when it is fine."""
     if not isinstance(node_id, str):

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from horsies.errors.catalogue import ErrorCode
 from horsies.errors.diagnostic import HorsiesError
+from horsies.storable import unstorable
 from horsies.workflow.definition_base import DefinitionClass, facts_of, label_of
-from horsies.workflow.node_key import unstorable
 from horsies.workflow.nodes import SubWorkflowNode
 from horsies.workflow.validate.draft import Draft
 

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from horsies.errors.catalogue import ErrorCode
 from horsies.errors.diagnostic import HorsiesError
-from horsies.workflow.node_key import node_id_problem, unstorable
+from horsies.storable import unstorable
+from horsies.workflow.node_key import node_id_problem
 from horsies.workflow.validate.draft import Draft
 
 
